@@ -1,0 +1,83 @@
+//! The ABI between roar's eBPF programs and its user side, and nothing else.
+//!
+//! Both sides are built from this file. Records travel through the ring buffer as a
+//! [`RecordHeader`], a fixed body for their kind, and variable bytes at the end, all in
+//! the byte order of the machine (the object is built for little-endian machines).
+//! Every struct is `repr(C)` with explicit padding; sizes and offsets are asserted below.
+//!
+//! Paths are sent as the kernel walks them: the names from the file up to the root of its
+//! file system, each ended by a zero byte. The user side reverses them and puts the mount
+//! point in front.
+#![no_std]
+
+mod layout;
+mod record;
+mod syscalls;
+
+pub use layout::{KernelLayout, SyscallAbi, UringLayout};
+pub use record::{
+    DIRECTORY_MAX, EXEC_ARGV_MAX, ExitBody, FileBody, MAX_RECORD, NAME_MAX_COMPONENTS, NameBody,
+    NoteBody, OutcomeBody, PATH_STRING_MAX, RecordHeader, StartBody, access, flags, kind, name_op,
+    note,
+};
+pub use syscalls::{CLASS_TABLE_LEN, COMPAT_OFFSET, class};
+
+/// Names of the maps and globals that the loader looks up.
+pub mod names {
+    /// The ring buffer of records.
+    pub const EVENTS: &str = "EVENTS";
+    /// Traced processes by thread-group id.
+    pub const PROCESSES: &str = "PROCESSES";
+    /// Per-CPU counters, indexed by [`crate::lost`].
+    pub const LOST: &str = "LOST";
+    /// First-touch cache.
+    pub const SEEN: &str = "SEEN";
+    /// Global: field offsets of the running kernel.
+    pub const LAYOUT: &str = "LAYOUT";
+    /// Global: class of every system call number.
+    pub const CLASSES: &str = "CLASSES";
+    /// Global: the run's settings.
+    pub const CONFIG: &str = "CONFIG";
+}
+
+/// Settings of one run, handed over as a read-only global.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Config {
+    /// Random value by which the child registers itself (see [`class::REGISTER`]).
+    pub cookie: u64,
+    /// Ring fill, in bytes, at which the reader is woken.
+    pub wakeup_bytes: u64,
+    /// When not 0: trace what runs in this cgroup (cgroup v2 id) instead of a registered tree.
+    pub cgroup_id: u64,
+}
+
+/// First argument of the `prctl` call by which the forked child registers itself.
+/// The kernel does not know the option and answers EINVAL; the program sees the call.
+pub const REGISTER_PRCTL: u32 = 0x726f_6172;
+
+/// Indexes of the per-CPU counters.
+pub mod lost {
+    /// Process records (start, exec, exit) that did not fit into the ring.
+    pub const PROCESS: u32 = 0;
+    /// File records that did not fit.
+    pub const FILE: u32 = 1;
+    /// Name records that did not fit.
+    pub const NAME: u32 = 2;
+    /// Notes that did not fit.
+    pub const NOTE: u32 = 3;
+    /// Processes that the process map had no room for: they and their children are unseen.
+    pub const UNTRACKED_PROCESS: u32 = 4;
+    /// A path argument could not be read from the process's memory.
+    pub const UNREADABLE_PATH: u32 = 5;
+    /// A descriptor was gone when the call that used it returned.
+    pub const VANISHED_DESCRIPTOR: u32 = 6;
+    /// A kernel structure could not be read.
+    pub const UNREADABLE_KERNEL: u32 = 7;
+    /// Number of counters.
+    pub const COUNT: u32 = 8;
+}
+
+const _: () = {
+    assert!(size_of::<Config>() == 24);
+};

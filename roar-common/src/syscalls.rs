@@ -1,0 +1,76 @@
+//! Classes of system calls: what the exit program does with each number.
+
+/// Entries of the class table: 512 numbers of the native interface, then 512 of the
+/// 32-bit one.
+pub const CLASS_TABLE_LEN: usize = 1024;
+
+/// Where the 32-bit interface's numbers begin in the class table.
+pub const COMPAT_OFFSET: usize = 512;
+
+/// What a system call means. Values of the class table.
+pub mod class {
+    /// Not looked at.
+    pub const NONE: u8 = 0;
+    /// Descriptor in argument 0 was read; result is a byte count.
+    pub const READ: u8 = 1;
+    /// Descriptor in argument 0 was written; result is a byte count.
+    pub const WRITE: u8 = 2;
+    /// Result is a new descriptor; open flags in argument 1.
+    pub const OPEN: u8 = 3;
+    /// Result is a new descriptor; open flags in argument 2.
+    pub const OPENAT: u8 = 4;
+    /// Result is a new descriptor; argument 2 points to a `struct open_how`.
+    pub const OPENAT2: u8 = 5;
+    /// Result is a new descriptor, as of O_CREAT|O_WRONLY|O_TRUNC.
+    pub const CREAT: u8 = 6;
+    /// `mmap`: prot in argument 2, flags in 3, descriptor in 4.
+    pub const MMAP: u8 = 7;
+    /// `mprotect`/`pkey_mprotect`: address in argument 0, prot in 2.
+    pub const MPROTECT: u8 = 8;
+    /// `ftruncate`: descriptor in argument 0; result 0.
+    pub const FTRUNCATE: u8 = 9;
+    /// `fallocate`: descriptor in argument 0; result 0.
+    pub const FALLOCATE: u8 = 10;
+    /// `sendfile`: out in argument 0, in in 1.
+    pub const SENDFILE: u8 = 11;
+    /// `splice`, `copy_file_range`: in in argument 0, out in 2.
+    pub const COPY: u8 = 12;
+    /// `ioctl`: FICLONE and FICLONERANGE.
+    pub const IOCTL: u8 = 13;
+    /// `rename(old, new)`.
+    pub const RENAME: u8 = 14;
+    /// `renameat(dirfd, old, dirfd, new)`.
+    pub const RENAMEAT: u8 = 15;
+    /// `renameat2(dirfd, old, dirfd, new, flags)`.
+    pub const RENAMEAT2: u8 = 16;
+    /// `link(old, new)`.
+    pub const LINK: u8 = 17;
+    /// `linkat(dirfd, old, dirfd, new, flags)`.
+    pub const LINKAT: u8 = 18;
+    /// `symlink(target, path)`.
+    pub const SYMLINK: u8 = 19;
+    /// `symlinkat(target, dirfd, path)`.
+    pub const SYMLINKAT: u8 = 20;
+    /// `unlink(path)`.
+    pub const UNLINK: u8 = 21;
+    /// `unlinkat(dirfd, path, flags)`.
+    pub const UNLINKAT: u8 = 22;
+    /// `rmdir(path)`.
+    pub const RMDIR: u8 = 23;
+    /// `mkdir(path)`.
+    pub const MKDIR: u8 = 24;
+    /// `mkdirat(dirfd, path)`.
+    pub const MKDIRAT: u8 = 25;
+    /// `truncate(path, length)`.
+    pub const TRUNCATE: u8 = 26;
+    /// `mknod(path)`.
+    pub const MKNOD: u8 = 27;
+    /// `mknodat(dirfd, path)`.
+    pub const MKNODAT: u8 = 28;
+    /// `io_uring_setup`: a note.
+    pub const IO_URING_SETUP: u8 = 29;
+    /// `prctl`: the child's registration.
+    pub const REGISTER: u8 = 30;
+    /// `mmap2`-like old `mmap` of the 32-bit interface: argument 0 points to the arguments.
+    pub const OLD_MMAP: u8 = 31;
+}
