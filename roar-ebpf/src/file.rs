@@ -1,0 +1,174 @@
+//! A file was touched: report it once per process, file and kind of access.
+
+use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
+use roar_common::{FileBody, RecordHeader, access, flags, kind, lost};
+
+use crate::emit::{put, scratch, send};
+use crate::kernel::{field, peek};
+use crate::maps::{SEEN, SEEN_SLOTS, layout};
+use crate::walk::write_path;
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFREG: u16 = 0o100_000;
+
+/// `ANON_INODE_FS_MAGIC`: eventfd, epoll and the like, which newer kernels call regular.
+const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
+
+/// Where the path of a file record begins.
+pub(crate) const PATH_OFFSET: usize = size_of::<RecordHeader>() + size_of::<FileBody>();
+
+/// An access to a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Touch {
+    /// The `struct file`.
+    pub(crate) file: u64,
+    /// One of `roar_common::access`.
+    pub(crate) access: u8,
+    /// Result of the call.
+    pub(crate) result: u64,
+}
+
+/// Reports an access, unless this process has reported the same before.
+///
+/// A global function with plain numbers for arguments: the verifier walks it once, by itself,
+/// and not again for each of the classes that lead here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn roar_touch(file: u64, access: u64, result: u64) -> u64 {
+    touch(file, access as u8, result);
+    0
+}
+
+#[inline(always)]
+fn touch(file: u64, access: u8, result: u64) {
+    let inode: u64 = field(file, layout!(file_inode));
+    let mode: u16 = field(inode, layout!(inode_mode));
+    if mode & S_IFMT != S_IFREG {
+        return;
+    }
+    let target = Target {
+        dentry: field(file, layout!(file_dentry)),
+        number: field(inode, layout!(inode_ino)),
+        generation: field(inode, layout!(inode_generation)),
+    };
+    // Once a process has emptied or made a file, its later writes add nothing; but each time
+    // it does so is an event of its own.
+    let fresh = access == access::CREATED || access == access::TRUNCATED;
+    let fingerprint = target.fingerprint(if fresh { access::WRITTEN } else { access });
+    let Some(slot) = SEEN.get_ptr_mut(fingerprint as u32 & (SEEN_SLOTS - 1)) else {
+        return;
+    };
+    // SAFETY: a slot of the array; a torn or lost update only repeats a record.
+    if !fresh && unsafe { *slot } == fingerprint {
+        return;
+    }
+    // A library is read, then mapped: the second says nothing new.
+    if access == access::MAPPED && seen(target.fingerprint(access::READ)) {
+        return;
+    }
+    if emit(file, inode, target.dentry, access, result) {
+        // SAFETY: as above.
+        unsafe { *slot = fingerprint };
+    }
+}
+
+/// Whether a fingerprint is in the cache.
+#[inline(always)]
+fn seen(fingerprint: u64) -> bool {
+    match SEEN.get_ptr(fingerprint as u32 & (SEEN_SLOTS - 1)) {
+        // SAFETY: a slot of the array.
+        Some(slot) => unsafe { *slot == fingerprint },
+        None => false,
+    }
+}
+
+/// What identifies a regular file.
+///
+/// The dentry is part of it, so that another name of the same file is reported too; number and
+/// generation are, because kernel memory is re-used for other files.
+struct Target {
+    dentry: u64,
+    number: u64,
+    generation: u32,
+}
+
+impl Target {
+    /// One number for process, file and access.
+    #[inline(always)]
+    fn fingerprint(&self, access: u8) -> u64 {
+        // SAFETY: a helper without arguments.
+        let process = unsafe { bpf_get_current_pid_tgid() } >> 32;
+        let mut hash = mix(self.dentry ^ (process << 40) ^ (u64::from(access) << 32));
+        hash = mix(hash ^ self.number);
+        mix(hash ^ process ^ (u64::from(self.generation) << 32))
+    }
+}
+
+/// A round of the SplitMix64 finaliser.
+#[inline(always)]
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// Builds and sends a file record. True also for what is deliberately not reported.
+#[inline(always)]
+fn emit(file: u64, inode: u64, dentry: u64, access: u8, result: u64) -> bool {
+    let Some(buffer) = scratch() else {
+        return false;
+    };
+    let Some((len, record_flags)) = build(buffer, file, inode, dentry, access, result) else {
+        return true;
+    };
+    send(buffer, kind::FILE, record_flags, len, lost::FILE)
+}
+
+/// Fills body and path of a record that begins with a [`FileBody`]; returns the offset after
+/// the path and the flags. None for files without a place in any file system.
+#[inline(always)]
+pub(crate) fn build(
+    buffer: *mut u8,
+    file: u64,
+    inode: u64,
+    dentry: u64,
+    access: u8,
+    result: u64,
+) -> Option<(usize, u16)> {
+    let superblock: u64 = field(inode, layout!(inode_sb));
+    let magic: u64 = field(superblock, layout!(sb_magic));
+    if magic == ANON_INODE_FS_MAGIC {
+        return None;
+    }
+    let mount: u64 = field(file, layout!(file_mnt));
+    let (end, cut) = write_path(dentry, PATH_OFFSET);
+    put(
+        buffer,
+        size_of::<RecordHeader>(),
+        FileBody {
+            inode: field(inode, layout!(inode_ino)),
+            size: field(inode, layout!(inode_size)),
+            mtime_sec: field(inode, layout!(inode_mtime_sec)),
+            ctime_sec: field(inode, layout!(inode_ctime_sec)),
+            mtime_nsec: field(inode, layout!(inode_mtime_nsec)),
+            ctime_nsec: field(inode, layout!(inode_ctime_nsec)),
+            result,
+            device: field(superblock, layout!(sb_dev)),
+            generation: field(inode, layout!(inode_generation)),
+            mount_id: mount_id(mount),
+            nlink: field(inode, layout!(inode_nlink)),
+            path_len: (end - PATH_OFFSET) as u32,
+            fs_magic: magic as u32,
+            access,
+            padding: [0; 7],
+        },
+    );
+    Some((end, if cut { flags::PATH_CUT } else { 0 }))
+}
+
+/// The id of the mount that a `vfsmount` belongs to.
+#[inline(always)]
+pub(crate) fn mount_id(vfsmount: u64) -> u32 {
+    // The offset is negative, modulo 2³²: sign-extend.
+    peek(vfsmount.wrapping_add(layout!(mnt_to_id) as i32 as u64))
+}

@@ -1,0 +1,103 @@
+//! Reading kernel memory: typed pointers directly, everything else through the probe helper.
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+};
+
+use crate::maps::layout;
+
+/// A pointer that the verifier knows the type of: fields are read with plain loads.
+/// The offset must come from the layout global.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed(pub(crate) *const u8);
+
+impl Typed {
+    /// The field at `offset`.
+    #[inline(always)]
+    pub(crate) fn get<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: the verifier checks type, offset and size; a fault reads as zero.
+        unsafe { core::ptr::read_volatile(self.0.add(offset as usize).cast()) }
+    }
+
+    /// The typed pointer at `offset`. Costly to verify: see `roar_file_of`.
+    #[inline(always)]
+    fn follow(self, offset: u32) -> Typed {
+        Typed(self.get(offset))
+    }
+}
+
+/// The running task.
+#[inline(always)]
+pub(crate) fn current() -> Typed {
+    // SAFETY: a helper without arguments.
+    Typed(unsafe { bpf_get_current_task_btf() }.cast_const().cast())
+}
+
+/// A value at a kernel address; zero when it cannot be read (the helper zeroes it then).
+///
+/// Without a branch on the result: every branch doubles what the verifier has to walk.
+#[inline(always)]
+pub(crate) fn peek<T: Copy>(address: u64) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper writes size_of::<T>() bytes.
+    unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        )
+    };
+    // SAFETY: filled above; T is a plain integer wherever this is called.
+    unsafe { value.assume_init() }
+}
+
+/// A field of the structure at a kernel address.
+#[inline(always)]
+pub(crate) fn field<T: Copy>(address: u64, offset: u32) -> T {
+    peek(address.wrapping_add(u64::from(offset)))
+}
+
+/// A value at a user address of the current process; zero when it cannot be read.
+#[inline(always)]
+pub(crate) fn peek_user<T: Copy>(address: u64) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper writes size_of::<T>() bytes.
+    unsafe {
+        bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        )
+    };
+    // SAFETY: filled above; T is a plain integer wherever this is called.
+    unsafe { value.assume_init() }
+}
+
+/// The `struct file` behind a descriptor of the current process; 0 when there is none.
+#[inline(always)]
+pub(crate) fn file_of(descriptor: i32) -> u64 {
+    roar_file_of(descriptor as u64)
+}
+
+/// A global function, so that the verifier walks it once: for every typed pointer that is
+/// followed it searches the kernel's type information by name, at 1 ms and more a time.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn roar_file_of(descriptor: u64) -> u64 {
+    let table = current()
+        .follow(layout!(task_files))
+        .follow(layout!(files_fdt));
+    let max: u32 = table.get(layout!(fdt_max_fds));
+    let descriptor = u64::from(descriptor as u32);
+    if descriptor >= u64::from(max) {
+        return 0;
+    }
+    let array: u64 = table.get(layout!(fdt_fd));
+    peek(array + descriptor * 8)
+}
+
+/// The address of the running task, as a plain number: fields are then read through the helper.
+#[inline(always)]
+pub(crate) fn current_address() -> u64 {
+    current().0 as u64
+}

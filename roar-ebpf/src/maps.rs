@@ -1,0 +1,102 @@
+//! Maps, and the read-only globals that the loader fills.
+
+use crate::walk::Walk;
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use roar_common::{CLASS_TABLE_LEN, Config, KernelLayout, lost};
+
+/// Records to the user side. The loader sets the size.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// Traced processes by thread-group id; the value is a set of `process::state` bits. More living
+/// processes than entries are counted; the table of buckets alone costs 3 ms at 2^18 entries.
+#[map]
+pub(crate) static PROCESSES: HashMap<u32, u32> =
+    HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+/// First-touch cache: the fingerprint of (process, file, access) last reported from each slot.
+/// A collision only repeats a record; a 64-bit fingerprint never hides one in practice.
+#[map]
+pub(crate) static SEEN: Array<u64> = Array::with_max_entries(SEEN_SLOTS, 0);
+
+/// Slots of [`SEEN`]; a power of two.
+pub(crate) const SEEN_SLOTS: u32 = 1 << 16;
+
+/// What could not be reported, by `roar_common::lost`.
+#[map]
+pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(lost::COUNT, 0);
+
+/// Where a record is put together. One per CPU is enough: the programs run with preemption
+/// off, and none of them runs inside another.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<[u8; SCRATCH_LEN]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Length of [`SCRATCH`]: the most that a per-CPU value may have.
+pub(crate) const SCRATCH_LEN: usize = 32 * 1024;
+
+/// The walk in progress on each CPU.
+#[map]
+pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+/// Field offsets of the running kernel.
+#[unsafe(no_mangle)]
+static LAYOUT: KernelLayout = const {
+    // SAFETY: all fields are integers, for which zero is a value.
+    unsafe { core::mem::zeroed() }
+};
+
+/// The class of every system call.
+#[unsafe(no_mangle)]
+static CLASSES: [u8; CLASS_TABLE_LEN] = [0; CLASS_TABLE_LEN];
+
+/// Settings of the run.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config {
+    cookie: 0,
+    wakeup_bytes: 0,
+    cgroup_id: 0,
+};
+
+/// Reads one field of the layout. Volatile: the loader replaced the value after compilation,
+/// and the verifier, not the compiler, is to see it as a constant.
+macro_rules! layout {
+    ($($field:tt)+) => {
+        // SAFETY: a static of plain integers, never written.
+        unsafe { core::ptr::read_volatile(&raw const $crate::maps::layout_static().$($field)+) }
+    };
+}
+pub(crate) use layout;
+
+/// Reads one field of the settings.
+macro_rules! config {
+    ($field:ident) => {
+        // SAFETY: a static of plain integers, never written.
+        unsafe { core::ptr::read_volatile(&raw const $crate::maps::config_static().$field) }
+    };
+}
+pub(crate) use config;
+
+#[inline(always)]
+pub(crate) fn layout_static() -> &'static KernelLayout {
+    &LAYOUT
+}
+
+#[inline(always)]
+pub(crate) fn config_static() -> &'static Config {
+    &CONFIG
+}
+
+/// The class of a system call; `index` must be below `CLASS_TABLE_LEN`.
+#[inline(always)]
+pub(crate) fn class_of(index: usize) -> u8 {
+    // SAFETY: the index is masked into the table.
+    unsafe {
+        core::ptr::read_volatile(
+            (&raw const CLASSES)
+                .cast::<u8>()
+                .add(index & (CLASS_TABLE_LEN - 1)),
+        )
+    }
+}

@@ -1,0 +1,146 @@
+//! The set of traced processes: registration, fork, exec, exit.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use roar_common::{EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost};
+
+use crate::emit::{count, put, scratch, send, send_for};
+use crate::file::build;
+use crate::kernel::{current_address, field};
+use crate::maps::{PROCESSES, SCRATCH_LEN, layout};
+
+/// Bits of a traced process.
+pub(crate) mod state {
+    /// It has executed the command: what it did before was roar's own.
+    pub(crate) const LIVE: u32 = 1;
+}
+
+const CLONE_THREAD: u64 = 0x0001_0000;
+
+const HEADER: usize = size_of::<RecordHeader>();
+
+/// The thread-group id of the current process.
+#[inline(always)]
+pub(crate) fn current_process() -> u32 {
+    // SAFETY: a helper without arguments.
+    (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32
+}
+
+/// The state bits of the current process; none when it is not traced.
+#[inline(always)]
+pub(crate) fn traced() -> Option<u32> {
+    let process = current_process();
+    // SAFETY: the entry of a live process is removed only when that process is dead.
+    unsafe { PROCESSES.get(process) }.copied()
+}
+
+/// The forked child of roar made itself known: trace it, from its exec on.
+#[inline(always)]
+pub(crate) fn register() {
+    let process = current_process();
+    if PROCESSES.insert(process, 0, 0).is_err() {
+        count(lost::UNTRACKED_PROCESS);
+        return;
+    }
+    start(process, 0);
+}
+
+/// A task was made by the current one. Returns the new process, when it is traced.
+#[inline(always)]
+pub(crate) fn forked(child: *const u8, clone_flags: u64) -> Option<u32> {
+    if clone_flags & CLONE_THREAD != 0 {
+        return None;
+    }
+    let bits = traced()?;
+    let process: u32 = field(child as u64, layout!(task_tgid));
+    if PROCESSES.insert(process, bits, 0).is_err() {
+        count(lost::UNTRACKED_PROCESS);
+        return None;
+    }
+    start(process, current_process());
+    Some(process)
+}
+
+#[inline(always)]
+fn start(process: u32, parent: u32) {
+    let Some(buffer) = scratch() else { return };
+    put(buffer, HEADER, StartBody { parent, padding: 0 });
+    let len = HEADER + size_of::<StartBody>();
+    send_for(buffer, kind::START, 0, len, lost::PROCESS, process, process);
+}
+
+/// The current process has a new image. Returns whether it is traced.
+#[inline(always)]
+pub(crate) fn executed(bprm: *const u8) -> bool {
+    let process = current_process();
+    let Some(bits) = PROCESSES.get_ptr_mut(process) else {
+        return false;
+    };
+    // SAFETY: the entry of a live process.
+    unsafe { *bits |= state::LIVE };
+    let Some(buffer) = scratch() else { return true };
+    let file: u64 = field(bprm as u64, layout!(bprm_file));
+    let inode: u64 = field(file, layout!(file_inode));
+    let dentry: u64 = field(file, layout!(file_dentry));
+    let Some((end, mut record_flags)) = build(buffer, file, inode, dentry, access::EXECUTED, 0)
+    else {
+        return true;
+    };
+    let mm: u64 = field(current_address(), layout!(task_mm));
+    let first: u64 = field(mm, layout!(mm_arg_start));
+    let last: u64 = field(mm, layout!(mm_arg_end));
+    let mut length = last.wrapping_sub(first);
+    if last < first {
+        length = 0;
+    }
+    if length > EXEC_ARGV_MAX as u64 {
+        length = EXEC_ARGV_MAX as u64;
+        record_flags |= flags::ARGV_CUT;
+    }
+    if end > SCRATCH_LEN - EXEC_ARGV_MAX - 1 {
+        return true;
+    }
+    // SAFETY: both offset and length were checked.
+    let result =
+        unsafe { bpf_probe_read_user(buffer.add(end).cast(), length as u32, first as *const _) };
+    if result != 0 {
+        length = 0;
+        record_flags |= flags::ARGV_UNREADABLE;
+    }
+    send(
+        buffer,
+        kind::EXEC,
+        record_flags,
+        end + length as usize,
+        lost::PROCESS,
+    );
+    true
+}
+
+/// A task is ending; when it is the last of its process, so is the process. Returns whether a
+/// traced process ended.
+#[inline(always)]
+pub(crate) fn exited(task: *const u8) -> bool {
+    let process = current_process();
+    if PROCESSES.get_ptr(process).is_none() {
+        return false;
+    }
+    let signal: u64 = field(task as u64, layout!(task_signal));
+    let live: i32 = field(signal, layout!(signal_live));
+    if live > 0 {
+        return false;
+    }
+    if let Some(buffer) = scratch() {
+        let code: u32 = field(task as u64, layout!(task_exit_code));
+        put(buffer, HEADER, ExitBody { code, padding: 0 });
+        send(
+            buffer,
+            kind::EXIT,
+            0,
+            HEADER + size_of::<ExitBody>(),
+            lost::PROCESS,
+        );
+    }
+    // Failure means that the entry is already gone.
+    let _ = PROCESSES.remove(process);
+    true
+}

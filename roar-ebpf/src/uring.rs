@@ -1,0 +1,177 @@
+//! io_uring: requests that touch files without a system call of their own.
+//!
+//! A request's file is known when it completes. Its names are not: the kernel frees them when
+//! the operation is done. They are announced at submission, and the outcome follows.
+//! The opcodes are those of the kernel's user interface (`enum io_uring_op`).
+
+use roar_common::{OutcomeBody, RecordHeader, access, kind, lost, name_op};
+
+use crate::emit::{put, scratch, send};
+use crate::file::roar_touch;
+use crate::kernel::{field, file_of, peek};
+use crate::maps::layout;
+use crate::name::{self, AT_REMOVEDIR, Named, RENAME_EXCHANGE};
+use crate::process;
+use crate::syscall;
+
+const READV: u8 = 1;
+const WRITEV: u8 = 2;
+const READ_FIXED: u8 = 4;
+const WRITE_FIXED: u8 = 5;
+const FALLOCATE: u8 = 17;
+const OPENAT: u8 = 18;
+const READ: u8 = 22;
+const WRITE: u8 = 23;
+const OPENAT2: u8 = 28;
+const SPLICE: u8 = 30;
+const RENAMEAT: u8 = 35;
+const UNLINKAT: u8 = 36;
+const MKDIRAT: u8 = 37;
+const SYMLINKAT: u8 = 38;
+const LINKAT: u8 = 39;
+const READ_MULTISHOT: u8 = 49;
+const FTRUNCATE: u8 = 55;
+const READV_FIXED: u8 = 60;
+const WRITEV_FIXED: u8 = 61;
+
+const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
+
+/// A request was taken from the ring.
+#[inline(always)]
+pub(crate) fn submitted(request: u64) {
+    if process::traced().is_none() {
+        return;
+    }
+    let opcode: u8 = field(request, layout!(uring.opcode));
+    let none = Named::NONE;
+    let (op, first, second) = match opcode {
+        RENAMEAT => {
+            let flags: u32 = field(request, layout!(uring.rename_flags));
+            let op = if u64::from(flags) & RENAME_EXCHANGE != 0 {
+                name_op::EXCHANGE
+            } else {
+                name_op::RENAME
+            };
+            let (directories, paths) = (
+                layout!(uring.rename_directories),
+                layout!(uring.rename_paths),
+            );
+            (
+                op,
+                named(request, directories, paths),
+                named(request, directories + 4, paths + 8),
+            )
+        }
+        LINKAT | SYMLINKAT => {
+            let op = if opcode == LINKAT {
+                name_op::LINK
+            } else {
+                name_op::SYMLINK
+            };
+            let (directories, paths) = (layout!(uring.link_directories), layout!(uring.link_paths));
+            (
+                op,
+                named(request, directories, paths),
+                named(request, directories + 4, paths + 8),
+            )
+        }
+        UNLINKAT => {
+            let flags: u32 = field(request, layout!(uring.unlink_flags));
+            let op = if u64::from(flags) & AT_REMOVEDIR != 0 {
+                name_op::RMDIR
+            } else {
+                name_op::UNLINK
+            };
+            let path = named(
+                request,
+                layout!(uring.unlink_directory),
+                layout!(uring.unlink_path),
+            );
+            (op, path, none)
+        }
+        MKDIRAT => {
+            let path = named(
+                request,
+                layout!(uring.mkdir_directory),
+                layout!(uring.mkdir_path),
+            );
+            (name_op::MKDIR, path, none)
+        }
+        _ => return,
+    };
+    name::announced(op, first, second, request);
+}
+
+/// A path of a request: the kernel has copied the string into a `struct filename`.
+#[inline(always)]
+fn named(request: u64, directory: u32, path: u32) -> Named {
+    let filename: u64 = field(request, path);
+    Named {
+        directory: field(request, directory),
+        string: peek(filename + u64::from(layout!(uring.filename_name))),
+    }
+}
+
+/// A request is done. Runs in the process that submitted it, or in a kernel thread of its
+/// thread group.
+#[inline(always)]
+pub(crate) fn completed(request: u64) {
+    if request == 0 || process::traced().is_none() {
+        return;
+    }
+    let opcode: u8 = field(request, layout!(uring.opcode));
+    let result: i32 = field(request, layout!(uring.result));
+    if matches!(opcode, RENAMEAT | UNLINKAT | MKDIRAT | SYMLINKAT | LINKAT) {
+        return outcome(request, i64::from(result));
+    }
+    if result < 0 {
+        return;
+    }
+    // Every command begins with its file.
+    let mut file: u64 = peek(request);
+    let mut what = match opcode {
+        READV | READ_FIXED | READ | READ_MULTISHOT | READV_FIXED => access::READ,
+        WRITEV | WRITE_FIXED | WRITE | WRITEV_FIXED | FALLOCATE => access::WRITTEN,
+        FTRUNCATE => access::TRUNCATED,
+        SPLICE => {
+            let flags: u32 = field(request, layout!(uring.splice_flags));
+            if flags & SPLICE_F_FD_IN_FIXED == 0 && result > 0 {
+                let from = file_of(field(request, layout!(uring.splice_in)));
+                roar_touch(from, u64::from(access::READ), result as u64);
+            }
+            access::WRITTEN
+        }
+        OPENAT | OPENAT2 => {
+            if field::<u32>(request, layout!(uring.open_slot)) != 0 {
+                // It went into the ring's own table; what is done with it is seen there.
+                return;
+            }
+            let flags: u64 = field(request, layout!(uring.open_flags));
+            let touch = syscall::opened(result, flags);
+            file = touch.file;
+            touch.access
+        }
+        _ => return,
+    };
+    if result == 0 {
+        let is_transfer = matches!(what, access::READ | access::WRITTEN) && opcode != FALLOCATE;
+        if is_transfer && !(what == access::READ && syscall::is_empty(file)) {
+            what = 0;
+        }
+    }
+    if file != 0 && what != 0 {
+        roar_touch(file, u64::from(what), result as u64);
+    }
+}
+
+#[inline(always)]
+fn outcome(request: u64, result: i64) {
+    let Some(buffer) = scratch() else { return };
+    put(
+        buffer,
+        size_of::<RecordHeader>(),
+        OutcomeBody { request, result },
+    );
+    let len = size_of::<RecordHeader>() + size_of::<OutcomeBody>();
+    send(buffer, kind::OUTCOME, 0, len, lost::NAME);
+}
