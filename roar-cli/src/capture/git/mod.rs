@@ -1,0 +1,188 @@
+//! The git repository around a run: commit, branch, remote, whether tracked files differ, and which
+//! files it tracks.
+//!
+//! Everything is read in process; nothing is written, not even a refreshed index, and nothing that
+//! a repository's configuration names is executed. A repository of another user is refused as git
+//! itself refuses it (`safe.directory`).
+//!
+//! Opened before the command starts, a [`Repository`] keeps the index as it was then: what is code
+//! is decided by what was tracked at the start.
+
+mod dirty;
+mod remote;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
+
+use git2::{ErrorCode, Index};
+
+use crate::model::{GitState, RawString};
+
+pub use remote::without_secrets;
+
+/// Why git could not tell.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The repository belongs to somebody else.
+    #[error(
+        "the git repository around '{}' belongs to another user; to trust it: \
+         git config --global --add safe.directory {}",
+        RawString::from_path(path),
+        RawString::from_path(path)
+    )]
+    NotOwned {
+        /// Where a repository was looked for.
+        path: PathBuf,
+    },
+    /// The repository is damaged or of a kind not known.
+    #[error(
+        "cannot read the git repository around '{}'",
+        RawString::from_path(path)
+    )]
+    Unreadable {
+        /// Where a repository was looked for, or its work tree.
+        path: PathBuf,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+}
+
+/// A repository, with the index as it was when it was opened.
+pub struct Repository {
+    git: git2::Repository,
+    index: Index,
+    /// The top of the work tree; none for a bare repository.
+    top: Option<PathBuf>,
+}
+
+/// The state of the repository around `start`; none outside any.
+///
+/// # Errors
+/// There is one, but it cannot be read or belongs to another user.
+pub fn state(start: &Path) -> Result<Option<GitState>, GitError> {
+    open(start)?
+        .map(|repository| repository.state())
+        .transpose()
+}
+
+/// Opens the repository around `start`; none outside any.
+///
+/// # Errors
+/// There is one, but it cannot be read or belongs to another user.
+pub fn open(start: &Path) -> Result<Option<Repository>, GitError> {
+    let failed = |source: git2::Error| match source.code() {
+        ErrorCode::Owner => GitError::NotOwned {
+            path: start.to_owned(),
+        },
+        _ => GitError::Unreadable {
+            path: start.to_owned(),
+            source,
+        },
+    };
+    let repository = match git2::Repository::discover(start) {
+        Ok(repository) => repository,
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let index = repository.index().map_err(failed)?;
+    let top = repository
+        .workdir()
+        .map(|top| top.canonicalize().unwrap_or_else(|_| top.to_owned()));
+    Ok(Some(Repository {
+        git: repository,
+        index,
+        top,
+    }))
+}
+
+/// Whether the repository whose work tree is `top` ignores a folder; none when that cannot be
+/// told.
+pub fn ignores(top: &Path, folder: &Path) -> Option<bool> {
+    let repository = git2::Repository::open(top).ok()?;
+    let work_tree = repository.workdir()?.canonicalize().ok()?;
+    let below = folder.strip_prefix(work_tree).ok()?;
+    // The trailing slash: a pattern may be for folders only.
+    repository
+        .is_path_ignored(format!("{}/", below.to_str()?))
+        .ok()
+}
+
+impl Repository {
+    /// Commit, branch, remote and whether tracked files differ from the commit.
+    ///
+    /// # Errors
+    /// Something in the repository cannot be read.
+    pub fn state(&self) -> Result<GitState, GitError> {
+        self.read_state().map_err(|source| GitError::Unreadable {
+            path: self
+                .top
+                .clone()
+                .unwrap_or_else(|| self.git.path().to_owned()),
+            source,
+        })
+    }
+
+    /// Those of the absolute `paths` that are tracked. Paths within submodules are not: those are
+    /// repositories of their own.
+    pub fn tracked<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a RawString>,
+    ) -> HashSet<RawString> {
+        let Some(top) = &self.top else {
+            return HashSet::new();
+        };
+        paths
+            .into_iter()
+            .filter(|path| {
+                // libgit2's binding panics on paths that cannot be in an index.
+                let indexable = !path.as_bytes().contains(&0) && !path.as_bytes().ends_with(b"/");
+                let path = path.to_path_buf();
+                indexable
+                    && path.strip_prefix(top).is_ok_and(|relative| {
+                        relative
+                            .components()
+                            .all(|c| matches!(c, Component::Normal(_)))
+                            && self.index.get_path(relative, 0).is_some()
+                    })
+            })
+            .cloned()
+            .collect()
+    }
+
+    fn read_state(&self) -> Result<GitState, git2::Error> {
+        let repository = &self.git;
+        let head = match repository.head() {
+            Ok(head) => Some(head),
+            Err(error) if error.code() == ErrorCode::UnbornBranch => None,
+            Err(error) => return Err(error),
+        };
+        let commit = head
+            .as_ref()
+            .map(git2::Reference::peel_to_commit)
+            .transpose()?;
+        let branch = match &head {
+            Some(head) if head.is_branch() => Some(head.shorthand_bytes().to_vec()),
+            Some(_) => None,
+            // The branch that the first commit will make.
+            None => repository
+                .find_reference("HEAD")?
+                .symbolic_target_bytes()
+                .map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(name).to_vec()),
+        };
+        let dirty = match &self.top {
+            Some(top) => dirty::is_dirty(repository, &self.index, commit.as_ref(), top)?,
+            None => false,
+        };
+        Ok(GitState {
+            commit: commit.map(|commit| commit.id().to_string()),
+            branch: branch.map(|name| String::from_utf8_lossy(&name).into_owned()),
+            remote: remote::url(repository)?,
+            dirty,
+            top: self.top.as_deref().map(RawString::from_path),
+            patch_hash: None,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! `roar dag`: the pipeline of a session.
+
+use std::process::ExitCode;
+
+use super::Context;
+use super::reading::{self, LoadedSession};
+use crate::error::CommandError;
+use crate::present::dag::{DagOptions, DagView};
+use crate::present::{Terminal, style};
+
+/// Display the pipeline DAG for the current session.
+///
+/// Each step stands with its latest execution, below the step it depends on. A step marked *
+/// is stale: something it read has been produced anew since, or a step it depends on is stale.
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(super) struct Args {
+    /// Show all executions including reruns.
+    #[arg(long)]
+    expanded: bool,
+    /// Show intermediate artifacts too, not only those at the ends.
+    #[arg(long)]
+    show_artifacts: bool,
+    /// Show only stale steps.
+    #[arg(long)]
+    stale_only: bool,
+    /// Show an earlier session.
+    #[arg(long, value_name = "ID")]
+    session: Option<i64>,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
+    /// No colour.
+    #[arg(long)]
+    no_color: bool,
+}
+
+/// # Errors
+/// There is no such session.
+pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, CommandError> {
+    let (_, store) = reading::open(context)?;
+    let session = reading::session(&store, args.session)?;
+    let loaded = match &session {
+        Some(session) => LoadedSession::load(&store, session.id)?,
+        None => LoadedSession::empty(),
+    };
+    let view = DagView::new(
+        session.map(|session| session.id),
+        &loaded.graph,
+        &loaded.jobs,
+        &loaded.artifact_ids,
+        DagOptions {
+            expanded: args.expanded,
+            show_artifacts: args.show_artifacts,
+            stale_only: args.stale_only,
+        },
+    );
+    let text = if args.json {
+        view.json()
+    } else {
+        let text = view.text(&context.cwd, Terminal::from_environment());
+        if args.no_color {
+            style::without_colour(&text)
+        } else {
+            text
+        }
+    };
+    context.ui.data(&text);
+    Ok(ExitCode::SUCCESS)
+}

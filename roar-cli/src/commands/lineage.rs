@@ -1,0 +1,198 @@
+//! `roar lineage` and `roar why`: where a content came from.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Context;
+use super::reading;
+use super::reference::{self, FoundArtifact};
+use crate::clock;
+use crate::error::CommandError;
+use crate::lineage::ancestry::{Producers, ancestry};
+use crate::lineage::{Execution, Place};
+use crate::model::{Digest, RawString};
+use crate::present::Terminal;
+use crate::present::lineage::{LineageJob, LineageSource, LineageView};
+use crate::store::{JobSummary, Store, StoreError};
+
+/// Show where a file came from: the jobs that led to it and what they read.
+///
+/// The file is found by its content, wherever it was moved or copied to.
+#[derive(Debug, clap::Args)]
+pub(super) struct LineageArgs {
+    /// A path, or an artifact hash (4 digits or more).
+    #[arg(value_name = "PATH|HASH")]
+    artifact: OsString,
+    /// Go back at most so many jobs.
+    #[arg(short, long, value_name = "DEPTH")]
+    depth: Option<u32>,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
+    /// The form of the output.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For machines; the same as --json.
+    Json,
+}
+
+/// Tell in plain words where a file came from, and the commands that make it again.
+#[derive(Debug, clap::Args)]
+pub(super) struct WhyArgs {
+    /// A path, or an artifact hash (4 digits or more).
+    #[arg(value_name = "PATH|HASH")]
+    artifact: OsString,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// The file is not recorded, or the hash is ambiguous.
+pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitCode, CommandError> {
+    let view = view(context, &args.artifact, args.depth)?;
+    let text = if args.json || args.output == Form::Json {
+        view.json()
+    } else {
+        view.text(&context.cwd, clock::now_ns(), Terminal::from_environment())
+    };
+    context.ui.data(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+/// The file is not recorded, or the hash is ambiguous.
+pub(super) fn why(context: &mut Context, args: &WhyArgs) -> Result<ExitCode, CommandError> {
+    let view = view(context, &args.artifact, None)?;
+    let text = if args.json {
+        view.why_json(&context.cwd)
+    } else {
+        view.words(&context.cwd, clock::now_ns())
+    };
+    context.ui.data(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn view(
+    context: &Context,
+    artifact: &OsString,
+    depth: Option<u32>,
+) -> Result<LineageView, CommandError> {
+    let (project, store) = reading::open(context)?;
+    let found = reference::resolve_artifact(&store, &context.cwd, artifact)?;
+    found.warn_if_changed(context);
+    let target = target(&store, &found)?;
+    let mut recorded = Recorded {
+        store: &store,
+        known: HashMap::new(),
+    };
+    let found = ancestry(&target, depth, &mut recorded)?;
+    let known = recorded.known;
+    let mut jobs = Vec::with_capacity(found.jobs.len());
+    for ancestor in found.jobs {
+        let id = ancestor.execution.job_id;
+        let (Some(summary), Some(stored)) = (known.get(&id), store.job(id)?) else {
+            continue;
+        };
+        jobs.push(LineageJob {
+            summary: summary.clone(),
+            cwd: stored.record.cwd,
+            git: stored.record.git,
+            inputs: ancestor.execution.inputs,
+            producers: ancestor.producers,
+            outputs: ancestor.execution.outputs,
+        });
+    }
+    let sources = found
+        .unsourced
+        .into_iter()
+        .map(|place| source(&store, place, &jobs))
+        .collect::<Result<_, StoreError>>()?;
+    Ok(LineageView {
+        target,
+        jobs,
+        sources,
+        cut: found.cut,
+        project_root: project_root(project.root),
+    })
+}
+
+fn project_root(root: PathBuf) -> PathBuf {
+    root.canonicalize().unwrap_or(root)
+}
+
+/// The content found, at the path asked for or where it was last met.
+fn target(store: &Store, found: &FoundArtifact) -> Result<Place, CommandError> {
+    let path = match &found.asked {
+        Some(asked) => asked.path.clone(),
+        None => store
+            .artifact_uses(found.artifact.id)?
+            .into_iter()
+            .next()
+            .map(|one| one.path)
+            .unwrap_or_default(),
+    };
+    Ok(Place {
+        path,
+        hash: Some(found.artifact.hash.clone()),
+        size_bytes: found.artifact.size_bytes,
+    })
+}
+
+/// Whether a content from outside stands where a job had written before it was read.
+fn source(store: &Store, place: Place, jobs: &[LineageJob]) -> Result<LineageSource, StoreError> {
+    let reader = jobs
+        .iter()
+        .filter(|job| job.inputs.contains(&place))
+        .map(|job| job.summary.id)
+        .min();
+    let edited_after = match reader {
+        Some(reader) => store
+            .uses_of_path(&place.path)?
+            .into_iter()
+            .find(|one| one.produced && one.job.id < reader && one.hash != place.hash)
+            .map(|one| one.job),
+        None => None,
+    };
+    Ok(LineageSource {
+        place,
+        edited_after,
+    })
+}
+
+/// Producers as the store knows them; remembers the jobs it met.
+struct Recorded<'a> {
+    store: &'a Store,
+    known: HashMap<i64, JobSummary>,
+}
+
+impl Producers for Recorded<'_> {
+    type Error = StoreError;
+
+    fn producer_of(
+        &mut self,
+        hash: &Digest,
+        path: &RawString,
+        before: Option<i64>,
+    ) -> Result<Option<Execution>, StoreError> {
+        let Some(summary) = self.store.latest_producer(hash, path, before)? else {
+            return Ok(None);
+        };
+        self.known.insert(summary.id, summary.clone());
+        let job = self.store.job_with_files(summary)?;
+        Ok(Some(reading::execution(
+            &job.summary,
+            job.inputs,
+            job.outputs,
+        )))
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line: one file per subcommand; here only the enum and the dispatch.
+
+mod config;
+mod dag;
+mod init;
+mod lineage;
+mod log;
+mod reading;
+mod reference;
+mod reset;
+#[cfg(target_os = "linux")]
+mod run;
+mod show;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::CommandError;
+#[cfg(target_os = "linux")]
+use crate::model::JobKind;
+use crate::present::ui::Ui;
+
+/// Run observation and artifact registration.
+///
+/// Put `roar run` before any command: roar records which files it read and wrote,
+/// by content, and from that where every file came from.
+#[derive(Debug, Parser)]
+#[command(
+    name = "roar",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Dag(dag::Args),
+    Show(show::Args),
+    Log(log::Args),
+    Lineage(lineage::LineageArgs),
+    Why(lineage::WhyArgs),
+    Reset(reset::Args),
+    Status(status::Args),
+    #[cfg(target_os = "linux")]
+    Run(run::RunArgs),
+    /// Run a build step: as `run`, and before the pipeline steps when a pipeline is reproduced.
+    #[cfg(target_os = "linux")]
+    Build(run::RunArgs),
+    /// View or set configuration options.
+    Config(config::Args),
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Context {
+    /// The only way to print.
+    pub ui: Ui,
+    /// The directory roar was started in.
+    pub cwd: std::path::PathBuf,
+}
+
+/// Parses the command line, runs the command and returns the process's exit status.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut context = Context {
+        ui: Ui::from_environment(),
+        cwd: std::env::current_dir().unwrap_or_else(|_| ".".into()),
+    };
+    match dispatch(cli.command, &mut context) {
+        Ok(code) => code,
+        Err(error) => {
+            context.ui.error(&error);
+            ExitCode::from(error.kind.exit_status())
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Init(args) => init::run(context, &args),
+        Command::Dag(args) => dag::run(context, &args),
+        Command::Show(args) => show::run(context, args),
+        Command::Log(args) => log::run(context, args),
+        Command::Lineage(args) => lineage::lineage(context, &args),
+        Command::Why(args) => lineage::why(context, &args),
+        Command::Reset(args) => reset::run(context, &args),
+        Command::Status(args) => status::run(context, &args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => run::run(&args, JobKind::Run, context),
+        #[cfg(target_os = "linux")]
+        Command::Build(args) => run::run(&args, JobKind::Build, context),
+        Command::Config(args) => config::run(context, args),
+    }
+}

@@ -1,0 +1,257 @@
+//! What every question to the record needs: the open store, the clock, a session's graph,
+//! the content of a file on disk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::capture::hash::{HashCache, Unhashed, hash_files};
+use crate::error::CommandError;
+use crate::lineage::{Execution, Place, SessionGraph, StepState};
+use crate::model::{CacheKey, CachedHash, Digest, HashAlgorithm, JobState, RawString, Session};
+use crate::present::human;
+use crate::present::session::StepLine;
+use crate::project::Project;
+use crate::store::{FileRef, JobSummary, JobWithFiles, Store, StoreError, running};
+
+/// The project around the working directory and its store, for reading.
+///
+/// # Errors
+/// There is no project, or its database cannot be read.
+pub(super) fn open(context: &Context) -> Result<(Project, Store), CommandError> {
+    let project = Project::find(&context.cwd)?;
+    record_lost_jobs(context, &project);
+    let store = match Store::open_read_only(&project) {
+        Err(StoreError::Missing { .. } | StoreError::Outdated { .. }) => Store::open(&project)?,
+        other => other?,
+    };
+    Ok((project, store))
+}
+
+/// Records the jobs whose roar was killed. A question must be answered even where nothing can
+/// be written, so that a failure is only told.
+fn record_lost_jobs(context: &Context, project: &Project) {
+    let markers = std::fs::read_dir(project.directory().join("running"));
+    let any = markers.is_ok_and(|mut entries| entries.next().is_some());
+    if !any {
+        return;
+    }
+    let swept = Store::open(project).and_then(|mut store| running::sweep(project, &mut store));
+    if let Err(error) = swept {
+        context
+            .ui
+            .warning(&format!("cannot record jobs that were cut short: {error}"));
+    }
+}
+
+/// A session's jobs and how they depend on each other.
+pub(super) struct LoadedSession {
+    /// Oldest first, as in the graph.
+    pub(super) jobs: Vec<JobSummary>,
+    pub(super) graph: SessionGraph,
+    /// Database ids of the contents.
+    pub(super) artifact_ids: HashMap<Digest, i64>,
+}
+
+impl LoadedSession {
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn load(store: &Store, session_id: i64) -> Result<Self, CommandError> {
+        let mut jobs = Vec::new();
+        let mut executions = Vec::new();
+        let mut artifact_ids = HashMap::new();
+        for job in store.session_jobs_with_files(session_id)? {
+            for file in job.inputs.iter().chain(&job.outputs) {
+                if let (Some(hash), Some(id)) = (&file.hash, file.artifact_id)
+                    && !artifact_ids.contains_key(hash)
+                {
+                    artifact_ids.insert(hash.clone(), id);
+                }
+            }
+            let JobWithFiles {
+                summary,
+                inputs,
+                outputs,
+            } = job;
+            executions.push(execution(&summary, inputs, outputs));
+            jobs.push(summary);
+        }
+        Ok(Self {
+            jobs,
+            graph: SessionGraph::new(executions),
+            artifact_ids,
+        })
+    }
+
+    /// A session without jobs.
+    pub(super) fn empty() -> Self {
+        Self {
+            jobs: Vec::new(),
+            graph: SessionGraph::new(Vec::new()),
+            artifact_ids: HashMap::new(),
+        }
+    }
+
+    /// The steps by number, each with its latest execution.
+    pub(super) fn steps(&self, states: &[StepState]) -> Vec<StepLine> {
+        self.graph
+            .latest()
+            .iter()
+            .map(|(step, index)| StepLine {
+                latest: self.jobs[*index].clone(),
+                state: states[*index],
+                executions: self.graph.executions_of(*step).len(),
+            })
+            .collect()
+    }
+}
+
+/// A stored job as lineage sees it.
+pub(super) fn execution(
+    summary: &JobSummary,
+    inputs: Vec<FileRef>,
+    outputs: Vec<FileRef>,
+) -> Execution {
+    let places = |files: Vec<FileRef>| {
+        files
+            .into_iter()
+            .map(|file| Place {
+                path: file.path,
+                hash: file.hash,
+                size_bytes: file.size_bytes,
+            })
+            .collect()
+    };
+    Execution {
+        job_id: summary.id,
+        uid: summary.uid.clone(),
+        kind: summary.kind,
+        step_number: summary.step_number,
+        lost: summary.state == JobState::Lost,
+        inputs: places(inputs),
+        outputs: places(outputs),
+    }
+}
+
+/// The session asked for, else the active one; none before the first job.
+///
+/// # Errors
+/// There is no such session.
+pub(super) fn session(store: &Store, id: Option<i64>) -> Result<Option<Session>, CommandError> {
+    let Some(id) = id else {
+        return Ok(store.active_session()?);
+    };
+    if let Some(session) = store.session(id)? {
+        return Ok(Some(session));
+    }
+    let error = CommandError::user(format!("there is no session {id}"));
+    let known: Vec<String> = store.sessions()?.iter().map(|s| s.id.to_string()).collect();
+    Err(match known.as_slice() {
+        [] => error.hint("nothing is recorded yet; begin with: roar run COMMAND"),
+        [.., _] => error.hint(format!("sessions: {}", known.join(", "))),
+    })
+}
+
+/// What stands at a path.
+pub(super) struct OnDisk {
+    /// Absolute, symbolic links resolved where the file exists.
+    pub(super) path: PathBuf,
+    /// Its content, or why there is none.
+    pub(super) content: Result<Digest, Unhashed>,
+}
+
+/// Hashes the file at a path, relative ones from `cwd`.
+pub(super) fn hash_path(store: &Store, cwd: &Path, path: &Path) -> OnDisk {
+    let absolute = lexical(&cwd.join(path));
+    let resolved = absolute.canonicalize().unwrap_or_else(|_| {
+        // The file may be gone while its folder is there.
+        match (
+            absolute.parent().map(Path::canonicalize),
+            absolute.file_name(),
+        ) {
+            (Some(Ok(folder)), Some(name)) => folder.join(name),
+            _ => absolute.clone(),
+        }
+    });
+    let mut contents = hash_paths(store, std::slice::from_ref(&resolved));
+    OnDisk {
+        path: resolved,
+        content: contents.pop().unwrap_or(Err(Unhashed::Missing)),
+    }
+}
+
+/// The contents of files, in the order of the paths.
+pub(super) fn hash_paths(store: &Store, paths: &[PathBuf]) -> Vec<Result<Digest, Unhashed>> {
+    hash_files(paths, &[HashAlgorithm::Blake3], &mut ReadOnlyCache(store))
+        .into_iter()
+        .map(|hashed| {
+            hashed.and_then(|hashed| {
+                hashed
+                    .hashes
+                    .get(&HashAlgorithm::Blake3)
+                    .cloned()
+                    .ok_or_else(|| Unhashed::Io("not hashed".to_owned()))
+            })
+        })
+        .collect()
+}
+
+/// The store's hash cache for commands that only ask: what it cannot say is hashed anew.
+struct ReadOnlyCache<'a>(&'a Store);
+
+impl HashCache for ReadOnlyCache<'_> {
+    fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
+        self.0
+            .cached_hashes(keys)
+            .unwrap_or_else(|_| vec![None; keys.len()])
+    }
+
+    fn put(&mut self, _entries: &[(CacheKey, CachedHash)]) {}
+}
+
+/// The path without `.` and `..`, by its text alone.
+fn lexical(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// A path in a message.
+pub(super) fn shown(path: &Path) -> String {
+    RawString::from_path(path).to_string()
+}
+
+/// The steps of a session in words: what a wrong reference is answered with.
+pub(super) fn steps_in_words(store: &Store, session_id: i64) -> Result<String, CommandError> {
+    let loaded = LoadedSession::load(store, session_id)?;
+    let references: Vec<String> = loaded
+        .graph
+        .latest()
+        .values()
+        .map(|index| &loaded.jobs[*index])
+        .map(|job| {
+            crate::present::dag::reference(
+                job.step_number,
+                job.kind == crate::model::JobKind::Build,
+            )
+        })
+        .collect();
+    Ok(match references.as_slice() {
+        [] => "the session has no steps yet".to_owned(),
+        [one] => format!("the session has one step: {one}"),
+        [first, .., last] if references.len() > 12 => format!(
+            "the session has {}: {first} to {last} (roar show lists them)",
+            human::count(references.len(), "step")
+        ),
+        all => format!("the session has the steps {}", all.join(", ")),
+    })
+}

@@ -1,0 +1,463 @@
+//! `roar run`: observe a command and record the job.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::BufWriter;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Context;
+use crate::capture::{git, hash::HashCache, host};
+use crate::clock;
+use crate::error::{CommandError, ErrorKind};
+use crate::lineage::step_identity;
+use crate::model::{
+    CacheKey, CachedHash, Completeness, GitState, HashAlgorithm, HostFacts, JobKind, JobRecord,
+    JobState, JobUid, Outcome, RawString, StoredJob,
+};
+use crate::observe::Fold;
+use crate::present::report;
+use crate::present::ui::Ui;
+use crate::privilege::{self, PrivilegeError};
+use crate::project::Project;
+use crate::recording::{self, RecordedFiles};
+use crate::settings::{self, LogLevel, OnLoss, Settings, TracerChoice};
+use crate::store::Store;
+use crate::store::running::{self, PartialJob, RunningMarker};
+use crate::trace::replay::Recorder;
+use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tracer};
+
+/// Run a command and record which files it reads and writes.
+///
+/// The command's input, output, terminal, signals and exit status are untouched; roar's own
+/// report goes to stderr. roar exits with the command's status (128 + N when signal N killed
+/// it), 126 when the command cannot be executed, 127 when it is not found, and 125 when roar
+/// itself fails before the command has started.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// No report after the run.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Also list what was filtered, and by which setting.
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// A name for the step.
+    #[arg(short, long)]
+    name: Option<String>,
+
+    /// Record this content hash beside BLAKE3 (sha256, sha512, md5); may be repeated.
+    #[arg(long, value_name = "ALGORITHM")]
+    hash: Vec<HashAlgorithm>,
+
+    /// How to observe: auto takes the best that works here.
+    #[arg(long, value_name = "TRACER", value_parser = ["auto", "ebpf", "seccomp"])]
+    tracer: Option<String>,
+
+    /// Under sudo: run the command as root, not as the user who invoked sudo.
+    #[arg(long)]
+    as_root: bool,
+
+    /// The command and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+/// Runs the command; the result is its exit status.
+///
+/// # Errors
+/// There is no project, its database or settings cannot be used, no tracer works, or the
+/// command cannot be started. Nothing is recorded then.
+pub(super) fn run(
+    args: &RunArgs,
+    kind: JobKind,
+    context: &mut Context,
+) -> Result<ExitCode, CommandError> {
+    let before = |error: CommandError| CommandError {
+        kind: ErrorKind::BeforeCommand,
+        ..error
+    };
+    let attached = attach_then_step_down(args)?;
+    let project = Project::find(&context.cwd).map_err(before)?;
+    let flags = args
+        .tracer
+        .iter()
+        .map(|tracer| ("tracer.default", tracer.clone()))
+        .collect::<Vec<_>>();
+    let resolved = settings::load(Some(&project), &flags).map_err(|error| {
+        before(CommandError::user("the settings cannot be used").because(error))
+    })?;
+    let settings = resolved.settings;
+    let mut store = Store::open(&project).map_err(|error| before(error.into()))?;
+    let swept = running::sweep(&project, &mut store).map_err(|error| before(error.into()))?;
+    report::lost_jobs(&context.ui, &swept);
+
+    let kernel_log = (settings.logging.level == LogLevel::Debug)
+        .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
+    // The surroundings are looked at while the kernel checks the programs.
+    let (tracer, code, host) = std::thread::scope(|scope| {
+        let tracer = scope.spawn(|| match attached {
+            Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
+            _ => Tracer::select(settings.tracer.default, kernel_log),
+        });
+        let (code, host) = (Code::around(&context.cwd), host::facts());
+        (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
+    });
+    if let Some(problem) = &code.problem {
+        context
+            .ui
+            .warning(&format!("{problem}; the job has no commit"));
+    }
+    let git = code.state;
+    let tracer = tracer.map_err(|error| {
+        let hints = error.hints();
+        let mut failure =
+            CommandError::new(ErrorKind::BeforeCommand, "no tracer can run here").because(error);
+        failure.hints = hints;
+        failure
+    })?;
+    if !args.quiet
+        && let Some(fallback) = tracer.fallback()
+    {
+        tell_once(&context.ui, &project, &fallback, args.verbose);
+    }
+    if settings.git.require_clean && git.as_ref().is_some_and(|git| git.dirty) {
+        return Err(CommandError::new(
+            ErrorKind::BeforeCommand,
+            "tracked files differ from the commit, and git.require_clean is set",
+        )
+        .hint("commit or stash the changes, or: roar config set git.require_clean false"));
+    }
+
+    let job = Job {
+        uid: random_uid(),
+        kind,
+        name: args.name.clone(),
+        argv: args
+            .command
+            .iter()
+            .map(|part| RawString::from_os(part))
+            .collect(),
+        cwd: relative_cwd(&context.cwd, &project),
+        started_at_ns: clock::now_ns(),
+        git,
+        host,
+    };
+    let backend = tracer.name();
+    let marker = RunningMarker::create(&project, &job.partial(backend, &project))
+        .map_err(|error| before(error.into()))?;
+    let mut fold = Fold::new();
+    let mut log = event_log()?;
+    let launch = Launch {
+        argv: args.command.clone(),
+        environment: Vec::new(),
+    };
+    let finished = trace::run(tracer, &launch, &mut |event| {
+        if let Some(log) = &mut log {
+            log.record(&event);
+        }
+        fold.push(&event);
+    });
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(error) => {
+            // It never started: no job.
+            marker.remove().map_err(|error| before(error.into()))?;
+            return Err(launch_failure(error));
+        }
+    };
+    if let Some(Err(error)) = log.map(Recorder::finish) {
+        context
+            .ui
+            .warning(&format!("the event log is incomplete: {error}"));
+    }
+
+    let status = shell_status(&finished);
+    let algorithms = [settings.hash.run.as_slice(), args.hash.as_slice()].concat();
+    let record = job.finish(
+        finished,
+        fold,
+        backend,
+        &settings,
+        &algorithms,
+        code.repository.as_ref(),
+        &project,
+        &mut store,
+    );
+    let identity = step_identity(&record, &project.root);
+    match store.insert_job(&record, &identity) {
+        Ok(recorded) => {
+            if let Err(error) = marker.remove() {
+                context.ui.warning(&error.to_string());
+            }
+            let stored = StoredJob {
+                id: recorded.id,
+                session_id: recorded.session_id,
+                step_number: recorded.step_number,
+                record: JobRecord {
+                    uid: recorded.uid,
+                    ..record
+                },
+            };
+            let quiet = args.quiet || settings.output.quiet;
+            report::finished(&context.ui, &stored, &context.cwd, quiet, args.verbose);
+            if stored.record.completeness.lost_total() > 0
+                && settings.tracer.on_loss == OnLoss::Fail
+                && status == 0
+            {
+                return Err(CommandError::user(
+                    "events were lost, and tracer.on_loss is 'fail'",
+                ));
+            }
+        }
+        // The command ran, and its status stands; but the user must know.
+        Err(error) => context.ui.error(
+            &CommandError::from(error)
+                .hint("the command itself ran to its end; the job was not recorded"),
+        ),
+    }
+    Ok(ExitCode::from(status))
+}
+
+/// Says which tracer had to be taken, once in a project unless asked for more words.
+fn tell_once(ui: &Ui, project: &Project, fallback: &str, verbose: bool) {
+    let told = project.directory().join("tracer-told");
+    let is_new = File::options()
+        .write(true)
+        .create_new(true)
+        .open(told)
+        .is_ok();
+    if is_new || verbose {
+        ui.note(fallback);
+    }
+}
+
+/// Under sudo, everything but the attachment of the tracer is done as the user who invoked
+/// it: the tracer comes first, before any file of that user's is looked at.
+fn attach_then_step_down(args: &RunArgs) -> Result<Option<Tracer>, CommandError> {
+    if args.as_root {
+        return Ok(None);
+    }
+    let failed = |error: PrivilegeError| {
+        CommandError::new(
+            ErrorKind::BeforeCommand,
+            "cannot run as the user who invoked sudo",
+        )
+        .because(error)
+        .hint("to run the command as root: sudo roar run --as-root …")
+    };
+    let Some(invoker) = privilege::invoker().map_err(failed)? else {
+        return Ok(None);
+    };
+    // What does not work is told later, when the settings have been read.
+    let tracer = Tracer::select(TracerChoice::Auto, None).ok();
+    invoker.become_for_good().map_err(failed)?;
+    Ok(tracer)
+}
+
+/// The code around the command, as git knows it.
+#[derive(Default)]
+struct Code {
+    state: Option<GitState>,
+    repository: Option<git::Repository>,
+    /// Why there is a repository but no state.
+    problem: Option<git::GitError>,
+}
+
+impl Code {
+    fn around(folder: &Path) -> Self {
+        let repository = match git::open(folder) {
+            Ok(Some(repository)) => repository,
+            Ok(None) => return Self::default(),
+            Err(problem) => {
+                return Self {
+                    problem: Some(problem),
+                    ..Self::default()
+                };
+            }
+        };
+        match repository.state() {
+            Ok(state) => Self {
+                state: Some(state),
+                repository: Some(repository),
+                problem: None,
+            },
+            Err(problem) => Self {
+                state: None,
+                repository: Some(repository),
+                problem: Some(problem),
+            },
+        }
+    }
+}
+
+/// What is known of a job before it runs.
+struct Job {
+    uid: JobUid,
+    kind: JobKind,
+    name: Option<String>,
+    argv: Vec<RawString>,
+    cwd: RawString,
+    started_at_ns: i64,
+    git: Option<GitState>,
+    host: HostFacts,
+}
+
+impl Job {
+    /// The form that the running marker keeps, should this roar be killed.
+    fn partial(&self, backend: &str, project: &Project) -> PartialJob {
+        let record = self.record();
+        PartialJob {
+            uid: self.uid.clone(),
+            kind: self.kind,
+            name: self.name.clone(),
+            argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
+            started_at_ns: self.started_at_ns,
+            backend: backend.to_owned(),
+            git: self.git.clone(),
+            host: self.host.clone(),
+            identity: step_identity(&record, &project.root),
+        }
+    }
+
+    /// A record without what only the run tells.
+    fn record(&self) -> JobRecord {
+        JobRecord {
+            uid: self.uid.clone(),
+            kind: self.kind,
+            state: JobState::Done,
+            name: self.name.clone(),
+            argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
+            started_at_ns: self.started_at_ns,
+            duration_ns: None,
+            outcome: Outcome::default(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            filtered: Vec::new(),
+            completeness: Completeness::default(),
+            git: self.git.clone(),
+            host: self.host.clone(),
+        }
+    }
+
+    /// The whole record: folds, selects, hashes.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one fact of the finished run"
+    )]
+    fn finish(
+        &self,
+        finished: Finished,
+        fold: Fold,
+        backend: &str,
+        settings: &Settings,
+        algorithms: &[HashAlgorithm],
+        repository: Option<&git::Repository>,
+        project: &Project,
+        store: &mut Store,
+    ) -> JobRecord {
+        let mut observation = fold.finish();
+        let files: RecordedFiles = recording::record_files(
+            &mut observation,
+            settings,
+            host::selection_facts(project),
+            |paths| repository.map(|r| r.tracked(paths)).unwrap_or_default(),
+            &mut StoreCache(store),
+            algorithms,
+        );
+        let completeness = recording::completeness(backend, &observation, finished.summary, &files);
+        JobRecord {
+            duration_ns: Some(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX)),
+            outcome: Outcome {
+                exit_code: finished.status.code(),
+                signal: finished.status.signal(),
+                interrupted: finished.interrupted,
+            },
+            inputs: files.inputs,
+            outputs: files.outputs,
+            filtered: files.filtered,
+            completeness,
+            ..self.record()
+        }
+    }
+}
+
+/// The hash cache in the project's database. A cache that fails is an empty one.
+struct StoreCache<'a>(&'a mut Store);
+
+impl HashCache for StoreCache<'_> {
+    fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
+        self.0
+            .cached_hashes(keys)
+            .unwrap_or_else(|_| vec![None; keys.len()])
+    }
+
+    fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
+        // What cannot be remembered is hashed again next time.
+        drop(self.0.remember_hashes(entries));
+    }
+}
+
+fn launch_failure(error: LaunchError) -> CommandError {
+    let kind = match &error {
+        LaunchError::NotFound { .. } => ErrorKind::NotFound,
+        LaunchError::CannotExecute { .. } => ErrorKind::CannotExecute,
+        LaunchError::Failed { .. } => ErrorKind::BeforeCommand,
+    };
+    let message = error.to_string();
+    let mut failure = CommandError::new(kind, message);
+    if let LaunchError::CannotExecute { source, .. } | LaunchError::Failed { source, .. } = error {
+        failure = failure.because(source);
+    }
+    failure
+}
+
+/// The status that a shell would show.
+fn shell_status(finished: &Finished) -> u8 {
+    let status = finished.status;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    u8::try_from(code.unwrap_or(1)).unwrap_or(u8::MAX)
+}
+
+/// The log that `ROAR_EVENT_LOG` asks for.
+fn event_log() -> Result<Option<Recorder<BufWriter<File>>>, CommandError> {
+    let Some(path) = std::env::var_os("ROAR_EVENT_LOG").filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let recorder = File::create(&path).and_then(|file| Recorder::new(BufWriter::new(file)));
+    recorder.map(Some).map_err(|error| {
+        let message = format!(
+            "cannot write the event log '{}'",
+            Path::new(&path).display()
+        );
+        CommandError::new(ErrorKind::BeforeCommand, message).because(error)
+    })
+}
+
+fn relative_cwd(cwd: &Path, project: &Project) -> RawString {
+    let real = cwd.canonicalize().unwrap_or_else(|_| cwd.to_path_buf());
+    match real.strip_prefix(&project.root) {
+        Ok(inside) if inside.as_os_str().is_empty() => ".".into(),
+        Ok(inside) => RawString::from_path(inside),
+        Err(_) => RawString::from_path(&real),
+    }
+}
+
+fn random_uid() -> JobUid {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    JobUid::from_bits((random >> 32) as u32 ^ random as u32)
+}

@@ -1,0 +1,142 @@
+//! `roar show`: a session, a job or an artifact.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::Context;
+use super::reading::{self, LoadedSession};
+use super::reference::{self, FoundArtifact, Target};
+use crate::clock;
+use crate::error::CommandError;
+use crate::lineage::StepState;
+use crate::model::JobState;
+use crate::present::Terminal;
+use crate::present::artifact::ArtifactView;
+use crate::present::job::JobView;
+use crate::present::session::SessionView;
+use crate::project::Project;
+use crate::store::{JobSummary, Store};
+
+/// Show session, job, or artifact details.
+///
+/// Without a reference: the active session and its steps. `@N` or `@BN` shows the latest
+/// job of that step. A job uid or artifact hash may be shortened to 4 digits or more. A path
+/// is hashed and found by its content first, so that a moved or copied file is recognised.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// `@N`, `@BN`, a job uid, an artifact hash, or a path.
+    #[arg(value_name = "@N|@BN|UID|HASH|PATH")]
+    reference: Option<OsString>,
+    /// Also list the file accesses that filters kept out, each with the filter's key.
+    #[arg(long)]
+    all: bool,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// Nothing recorded is meant by the reference, or more than one thing.
+pub(super) fn run(context: &mut Context, args: Args) -> Result<ExitCode, CommandError> {
+    let Args {
+        reference,
+        all,
+        json,
+    } = args;
+    let (project, store) = reading::open(context)?;
+    let text = match reference {
+        None => session(&store, json)?,
+        Some(reference) => match reference::resolve(&store, &context.cwd, &reference)? {
+            Target::Job(summary) => job(context, &project, &store, &summary, all, json)?,
+            Target::Artifact(found) => artifact(context, &store, &found, json)?,
+        },
+    };
+    context.ui.data(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn session(store: &Store, json: bool) -> Result<String, CommandError> {
+    let Some(session) = store.active_session()? else {
+        return Ok(nothing_recorded(json));
+    };
+    let loaded = LoadedSession::load(store, session.id)?;
+    let states = loaded.graph.states();
+    let view = SessionView {
+        session: &session,
+        steps: &loaded.steps(&states),
+    };
+    Ok(if json {
+        view.json()
+    } else {
+        view.text(clock::now_ns(), Terminal::from_environment())
+    })
+}
+
+/// What stands in the place of a session before the first job.
+pub(super) fn nothing_recorded(json: bool) -> String {
+    if json {
+        "null\n".to_owned()
+    } else {
+        "Nothing is recorded yet. Begin with: roar run COMMAND\n".to_owned()
+    }
+}
+
+fn job(
+    context: &Context,
+    project: &Project,
+    store: &Store,
+    summary: &JobSummary,
+    all: bool,
+    json: bool,
+) -> Result<String, CommandError> {
+    let job = store
+        .job(summary.id)?
+        .ok_or_else(|| CommandError::user(format!("job {} was just removed", summary.uid)))?;
+    let view = JobView {
+        job: &job,
+        project_root: &project.root,
+        state: if json {
+            None
+        } else {
+            state_of(store, summary)?
+        },
+        all,
+    };
+    Ok(if json {
+        view.json()
+    } else {
+        view.text(&context.cwd, clock::now_ns(), Terminal::from_environment())
+    })
+}
+
+fn state_of(store: &Store, summary: &JobSummary) -> Result<Option<StepState>, CommandError> {
+    if summary.state == JobState::Lost {
+        return Ok(Some(StepState::Lost));
+    }
+    let graph = LoadedSession::load(store, summary.session_id)?.graph;
+    let at = graph
+        .executions()
+        .iter()
+        .position(|e| e.job_id == summary.id);
+    Ok(at.map(|index| graph.states()[index]))
+}
+
+fn artifact(
+    context: &Context,
+    store: &Store,
+    found: &FoundArtifact,
+    json: bool,
+) -> Result<String, CommandError> {
+    found.warn_if_changed(context);
+    let uses = store.artifact_uses(found.artifact.id)?;
+    let view = ArtifactView {
+        artifact: &found.artifact,
+        uses: &uses,
+        asked: found.asked.as_ref(),
+    };
+    Ok(if json {
+        view.json()
+    } else {
+        view.text(&context.cwd, clock::now_ns(), Terminal::from_environment())
+    })
+}

@@ -1,0 +1,429 @@
+//! The graph of one session: executions linked by what they handed on.
+//!
+//! An input belongs to the newest earlier execution that produced its content at its
+//! place; failing that, to one that produced the same content elsewhere before anyone read it
+//! here (the file was moved or copied); failing that, to the last one that produced the place, whose file was
+//! then changed by something that was not recorded. Links go from newer to older
+//! executions only, so executions never form a cycle; *steps* may, when files are updated
+//! in place, and everything that walks steps must bear that.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{Digest, JobKind, JobUid, RawString};
+
+/// A session's executions and how they depend on each other.
+#[derive(Debug)]
+pub struct SessionGraph {
+    executions: Vec<Execution>,
+    sources: Vec<Vec<Source>>,
+    consumers: Vec<Vec<Consumer>>,
+    /// Who wrote each place, oldest first.
+    productions: HashMap<RawString, Vec<Production>>,
+    latest: BTreeMap<u32, usize>,
+    steps: BTreeMap<u32, Vec<usize>>,
+}
+
+/// One recorded job, reduced to what lineage needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Database id; ascending in order of recording.
+    pub job_id: i64,
+    /// The job's uid.
+    pub uid: JobUid,
+    /// Run or build.
+    pub kind: JobKind,
+    /// The step it is an execution of.
+    pub step_number: u32,
+    /// roar was killed before it could record what the command did.
+    pub lost: bool,
+    /// What it consumed.
+    pub inputs: Vec<Place>,
+    /// What it produced.
+    pub outputs: Vec<Place>,
+}
+
+/// A content at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Absolute path.
+    pub path: RawString,
+    /// The content; none when it could not be hashed.
+    pub hash: Option<Digest>,
+    /// Size in bytes, where known.
+    pub size_bytes: Option<u64>,
+}
+
+/// Where an input came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The input, as an index into the consumer's inputs.
+    pub input: usize,
+    /// The producing execution.
+    pub execution: usize,
+    /// The output, as an index into the producer's outputs.
+    pub output: usize,
+    /// What connects the two.
+    pub link: Link,
+}
+
+/// Who consumed an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// The output, as an index into the producer's outputs.
+    pub output: usize,
+    /// The consuming execution.
+    pub execution: usize,
+    /// What connects the two.
+    pub link: Link,
+}
+
+/// What connects an input to its producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The same content, or the same place where a content is unknown.
+    Content,
+    /// Only the place: its content was changed by something unrecorded in between.
+    Place,
+}
+
+/// One writing of a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Production {
+    pub(super) execution: usize,
+    pub(super) output: usize,
+    /// The execution whose content of this place was read and then written over.
+    pub(super) updates: Option<usize>,
+}
+
+impl SessionGraph {
+    /// Links the executions of one session, given in any order.
+    pub fn new(mut executions: Vec<Execution>) -> Self {
+        executions.sort_by_key(|execution| execution.job_id);
+        let mut linker = Linker::default();
+        let mut sources = Vec::with_capacity(executions.len());
+        for (index, execution) in executions.iter().enumerate() {
+            linker.note_reads(index, execution);
+            let of_one = linker.sources_of(&executions, execution);
+            linker.add(&executions, index, &of_one);
+            sources.push(of_one);
+        }
+        let mut consumers = vec![Vec::new(); executions.len()];
+        for (index, of_one) in sources.iter().enumerate() {
+            for source in of_one {
+                consumers[source.execution].push(Consumer {
+                    output: source.output,
+                    execution: index,
+                    link: source.link,
+                });
+            }
+        }
+        let mut steps: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (index, execution) in executions.iter().enumerate() {
+            steps.entry(execution.step_number).or_default().push(index);
+        }
+        let latest = steps
+            .iter()
+            .filter_map(|(step, list)| Some((*step, *list.last()?)))
+            .collect();
+        Self {
+            productions: linker.by_path,
+            executions,
+            sources,
+            consumers,
+            latest,
+            steps,
+        }
+    }
+
+    /// Every execution, oldest first; other methods take indices into this.
+    pub fn executions(&self) -> &[Execution] {
+        &self.executions
+    }
+
+    /// The latest execution of each step, by step number.
+    pub fn latest(&self) -> &BTreeMap<u32, usize> {
+        &self.latest
+    }
+
+    /// Whether an execution is the newest of its step.
+    pub fn is_latest(&self, index: usize) -> bool {
+        self.latest.get(&self.executions[index].step_number) == Some(&index)
+    }
+
+    /// Where an execution's inputs came from.
+    pub fn sources(&self, index: usize) -> &[Source] {
+        &self.sources[index]
+    }
+
+    /// Who consumed an execution's outputs.
+    pub fn consumers(&self, index: usize) -> &[Consumer] {
+        &self.consumers[index]
+    }
+
+    /// The other steps that an execution's inputs came from, ascending.
+    pub fn dependencies(&self, index: usize) -> BTreeSet<u32> {
+        let own = self.executions[index].step_number;
+        self.sources[index]
+            .iter()
+            .map(|source| self.executions[source.execution].step_number)
+            .filter(|step| *step != own)
+            .collect()
+    }
+
+    /// How many of an execution's outputs other steps consumed: their latest executions
+    /// only, or every execution when `expanded`.
+    ///
+    /// A place counts whichever execution of the step a consumer got it from.
+    pub fn consumed_count(&self, index: usize, expanded: bool) -> usize {
+        let own = &self.executions[index];
+        let counts = |consumer: &Consumer| {
+            let other = &self.executions[consumer.execution];
+            other.step_number != own.step_number && (expanded || self.is_latest(consumer.execution))
+        };
+        let places: BTreeSet<&RawString> = if expanded {
+            self.consumers[index]
+                .iter()
+                .filter(|consumer| counts(consumer))
+                .map(|consumer| &own.outputs[consumer.output].path)
+                .collect()
+        } else {
+            self.executions_of(own.step_number)
+                .iter()
+                .flat_map(|&producer| {
+                    self.consumers[producer]
+                        .iter()
+                        .filter(|consumer| counts(consumer))
+                        .map(move |c| &self.executions[producer].outputs[c.output].path)
+                })
+                .collect()
+        };
+        own.outputs
+            .iter()
+            .filter(|output| places.contains(&output.path))
+            .count()
+    }
+
+    /// All executions of a step, oldest first.
+    pub fn executions_of(&self, step: u32) -> &[usize] {
+        self.steps.get(&step).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who wrote a place, oldest first.
+    pub(super) fn productions(&self, path: &RawString) -> &[Production] {
+        self.productions.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every place that was written.
+    pub(super) fn produced_paths(&self) -> impl Iterator<Item = (&RawString, &[Production])> {
+        self.productions
+            .iter()
+            .map(|(path, list)| (path, list.as_slice()))
+    }
+}
+
+/// What has been produced so far, while the executions are gone through oldest first.
+#[derive(Default)]
+struct Linker {
+    by_path: HashMap<RawString, Vec<Production>>,
+    by_hash: HashMap<Digest, Vec<Production>>,
+    /// The execution that first consumed a content at a place: it was there before.
+    first_read: HashMap<(RawString, Digest), usize>,
+}
+
+impl Linker {
+    fn add(&mut self, executions: &[Execution], index: usize, sources: &[Source]) {
+        let execution = &executions[index];
+        let read_at_place: HashMap<&RawString, usize> = sources
+            .iter()
+            .filter(|source| source.link == Link::Content)
+            .map(|source| (source, &execution.inputs[source.input].path))
+            .filter(|(source, path)| {
+                executions[source.execution].outputs[source.output].path == **path
+            })
+            .map(|(source, path)| (path, source.execution))
+            .collect();
+        for (output, place) in execution.outputs.iter().enumerate() {
+            let production = Production {
+                execution: index,
+                output,
+                updates: read_at_place.get(&place.path).copied(),
+            };
+            self.by_path
+                .entry(place.path.clone())
+                .or_default()
+                .push(production);
+            if let Some(hash) = &place.hash {
+                self.by_hash
+                    .entry(hash.clone())
+                    .or_default()
+                    .push(production);
+            }
+        }
+    }
+
+    fn note_reads(&mut self, index: usize, execution: &Execution) {
+        for place in &execution.inputs {
+            if let Some(hash) = &place.hash {
+                let key = (place.path.clone(), hash.clone());
+                self.first_read.entry(key).or_insert(index);
+            }
+        }
+    }
+
+    fn sources_of(&self, executions: &[Execution], consumer: &Execution) -> Vec<Source> {
+        consumer
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(input, place)| {
+                let (production, link) = self.source_of(executions, place)?;
+                Some(Source {
+                    input,
+                    execution: production.execution,
+                    output: production.output,
+                    link,
+                })
+            })
+            .collect()
+    }
+
+    fn source_of(&self, executions: &[Execution], place: &Place) -> Option<(Production, Link)> {
+        let content_of = |production: &Production| {
+            &executions[production.execution].outputs[production.output].hash
+        };
+        let at_place = self.by_path.get(&place.path).map_or(&[][..], Vec::as_slice);
+        let Some(hash) = &place.hash else {
+            return at_place.last().map(|last| (*last, Link::Content));
+        };
+        if let Some(last) = at_place.last()
+            && content_of(last).is_none()
+        {
+            return Some((*last, Link::Content));
+        }
+        if let Some(same) = at_place
+            .iter()
+            .rev()
+            .find(|production| content_of(production).as_ref() == Some(hash))
+        {
+            return Some((*same, Link::Content));
+        }
+        // Every empty file has the same content: it says nothing about where it came from.
+        // And who copied a file did not make the original: the place held it before.
+        let first_read = self
+            .first_read
+            .get(&(place.path.clone(), hash.clone()))
+            .copied()
+            .unwrap_or(usize::MAX);
+        if place.size_bytes != Some(0)
+            && let Some(moved) = self.by_hash.get(hash).and_then(|list| {
+                list.iter()
+                    .rev()
+                    .find(|production| production.execution < first_read)
+            })
+        {
+            return Some((*moved, Link::Content));
+        }
+        at_place.last().map(|last| (*last, Link::Place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::testing::graph;
+
+    /// Each line of `expected`: `STEP: dependencies`, for the latest execution of each step.
+    fn check(jobs: &str, expected: &[(u32, &[u32])]) {
+        let graph = graph(jobs);
+        let actual: Vec<(u32, Vec<u32>)> = graph
+            .latest()
+            .iter()
+            .map(|(step, index)| (*step, graph.dependencies(*index).into_iter().collect()))
+            .collect();
+        let expected: Vec<(u32, Vec<u32>)> = expected
+            .iter()
+            .map(|(step, dependencies)| (*step, dependencies.to_vec()))
+            .collect();
+        assert_eq!(actual, expected, "{jobs}");
+    }
+
+    #[test]
+    fn dependencies() {
+        // A chain, a diamond, a fan-in.
+        check(
+            "1: raw=r > a=1\n2: a=1 > b=1\n3: b=1 > c=1",
+            &[(1, &[]), (2, &[1]), (3, &[2])],
+        );
+        check(
+            "1: > a=1\n2: a=1 > b=1\n3: a=1 > c=1\n4: b=1 c=1 > d=1",
+            &[(1, &[]), (2, &[1]), (3, &[1]), (4, &[2, 3])],
+        );
+        // An in-place update is no dependency on itself; a later reader depends on the updater.
+        check(
+            "1: > d=1\n2: d=1 > d=2\n3: d=2 > e=1",
+            &[(1, &[]), (2, &[1]), (3, &[2])],
+        );
+        check("1: d=1 > d=2\n1: d=2 > d=3", &[(1, &[])]);
+        // Two steps that feed each other.
+        check(
+            "1: a=1 > b=1\n2: b=1 > a=2\n1: a=2 > b=2",
+            &[(1, &[2]), (2, &[1])],
+        );
+        // Moved, copied, edited by hand, unhashed.
+        check("1: > a=X\n2: moved=X > c=1", &[(1, &[]), (2, &[1])]);
+        check("1: > a=1\n2: a=9 > c=1", &[(1, &[]), (2, &[1])]);
+        check("1: > a=?\n2: a=9 > c=1", &[(1, &[]), (2, &[1])]);
+        check("1: > a=1\n2: a=? > c=1", &[(1, &[]), (2, &[1])]);
+        // An earlier version was put back: the execution that wrote that content is the source.
+        check(
+            "1: > a=1\n2: > a=2\n3: a=1 > c=1",
+            &[(1, &[]), (2, &[]), (3, &[1])],
+        );
+        // Who copied a file did not make the original.
+        check("1: r=X > a=X\n2: r=X > b=1", &[(1, &[]), (2, &[])]);
+        check(
+            "1: > a=X\n2: m=X > n=X\n3: m=X > b=1\n4: n=X > c=1",
+            &[(1, &[]), (2, &[1]), (3, &[1]), (4, &[2])],
+        );
+        // Empty files elsewhere connect nothing; at the same place they do.
+        check("1: > a=0\n2: b=0 > c=1", &[(1, &[]), (2, &[])]);
+        check("1: > a=0\n2: a=0 > c=1", &[(1, &[]), (2, &[1])]);
+        // A reader before the writer does not depend on it.
+        check("2: a=1 > b=1\n1: > a=2", &[(1, &[]), (2, &[])]);
+    }
+
+    #[test]
+    fn consumed_counts_places_of_the_step() {
+        let graph = graph("1: > a=1 b=1\n2: a=1 > c=1\n1: > a=2 b=2\n2: b=2 > c=2");
+        let first = graph.latest()[&1];
+        assert_eq!(graph.consumed_count(first, false), 1);
+        assert_eq!(graph.consumed_count(0, true), 1);
+        assert_eq!(graph.consumed_count(graph.latest()[&2], false), 0);
+    }
+
+    #[test]
+    fn a_thousand_steps_of_a_hundred_files_link_quickly() {
+        let file = |step: u32, n: u32| Place {
+            path: format!("/p/{step}/{n}").into(),
+            hash: Some(Digest::from_hex(format!("{step:032x}{n:032x}"))),
+            size_bytes: Some(1),
+        };
+        let executions = (1..=1000)
+            .map(|step| Execution {
+                job_id: i64::from(step),
+                uid: JobUid::from_bits(step),
+                kind: JobKind::Run,
+                step_number: step,
+                lost: false,
+                inputs: (0..50).map(|n| file(step - 1, n)).collect(),
+                outputs: (0..50).map(|n| file(step, n)).collect(),
+            })
+            .collect();
+        let graph = SessionGraph::new(executions);
+        assert_eq!(
+            graph.dependencies(999).into_iter().collect::<Vec<_>>(),
+            [999]
+        );
+        assert_eq!(graph.sources(999).len(), 50);
+    }
+}

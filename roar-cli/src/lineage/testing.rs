@@ -1,0 +1,60 @@
+//! A small language for sessions in tests.
+//!
+//! One job a line, oldest first: `STEP[!]: INPUT… > OUTPUT…`. A file is `path=content`; a content
+//! is the path's own (`a=1` and `b=1` differ) unless it is a capital letter (`a=X`, `b=X` are
+//! the same), `0` (the empty file) or `?` (could not be hashed). `!` marks a lost job.
+
+use super::{Execution, Place, SessionGraph};
+use crate::model::{Digest, JobKind, JobUid};
+
+/// The graph of a session written in the language above.
+pub(super) fn graph(jobs: &str) -> SessionGraph {
+    SessionGraph::new(executions(jobs))
+}
+
+/// The executions of a session written in the language above; job ids count from 1.
+pub(super) fn executions(jobs: &str) -> Vec<Execution> {
+    jobs.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .enumerate()
+        .map(|(index, line)| {
+            let (step, files) = line.split_once(':').expect("'STEP:'");
+            let (inputs, outputs) = files.split_once('>').unwrap_or((files, ""));
+            let id = i64::try_from(index).expect("few jobs") + 1;
+            Execution {
+                job_id: id,
+                uid: JobUid::from_bits(id as u32),
+                kind: JobKind::Run,
+                step_number: step.trim_end_matches('!').parse().expect("a step number"),
+                lost: step.ends_with('!'),
+                inputs: places(inputs),
+                outputs: places(outputs),
+            }
+        })
+        .collect()
+}
+
+fn places(text: &str) -> Vec<Place> {
+    text.split_whitespace()
+        .map(|file| {
+            let (path, content) = file.split_once('=').expect("'path=content'");
+            Place {
+                path: format!("/p/{path}").into(),
+                hash: (content != "?").then(|| digest(path, content)),
+                size_bytes: Some(u64::from(content != "0")),
+            }
+        })
+        .collect()
+}
+
+/// The digest that stands for a content of the language.
+pub(super) fn digest(path: &str, content: &str) -> Digest {
+    let shared = content == "0" || content.bytes().all(|b| b.is_ascii_uppercase());
+    let text = if shared {
+        content.to_owned()
+    } else {
+        format!("{path}={content}")
+    };
+    Digest::from_bytes(blake3::hash(text.as_bytes()).as_bytes())
+}

@@ -1,0 +1,24 @@
+//! The nouns of roar, as plain data: no I/O, no clock, no environment.
+//!
+//! Everything that is stored, folded, drawn or sent is built from these types.
+//! Row types live in `store`, wire types in `glaas/api`; neither leaks in here.
+
+mod artifact;
+mod cache;
+mod collection;
+mod completeness;
+mod ids;
+mod job;
+mod raw;
+mod session;
+
+pub use artifact::{Digest, FileRecord, FilteredRecord, HashAlgorithm, Hashes};
+pub use cache::{CacheKey, CachedHash};
+pub use collection::Collection;
+pub use completeness::{Completeness, Gap, GapKind, LostEvents};
+pub use ids::{HashPrefix, IdError, JobUid, StepRef};
+pub use job::{
+    Basis, FileAccess, GitState, HostFacts, JobKind, JobRecord, JobState, Outcome, StoredJob,
+};
+pub use raw::RawString;
+pub use session::{Session, StepIdentity};

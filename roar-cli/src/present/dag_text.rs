@@ -1,0 +1,406 @@
+//! The pipeline as a tree of text.
+//!
+//! Every node stands once, below the dependency that is farthest down; what else it
+//! depends on is named at its side. Chains deeper than the terminal bears go on at the
+//! left margin.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::dag::{DagArtifact, DagNode, DagView, state_style};
+use super::table::truncate;
+use super::{Style, Terminal, human, paths};
+use crate::lineage::{ArtifactState, StepState};
+
+/// The lines of the tree.
+struct Glyphs {
+    branch: &'static str,
+    last: &'static str,
+    through: &'static str,
+    blank: &'static str,
+    artifact: &'static str,
+    dot: &'static str,
+}
+
+const UNICODE: Glyphs = Glyphs {
+    branch: "├─ ",
+    last: "└─ ",
+    through: "│  ",
+    blank: "   ",
+    artifact: "→ ",
+    dot: " · ",
+};
+
+const ASCII: Glyphs = Glyphs {
+    branch: "|- ",
+    last: "`- ",
+    through: "|  ",
+    blank: "   ",
+    artifact: "> ",
+    dot: " | ",
+};
+
+/// At most so many artifacts are named below one step.
+const ARTIFACTS_SHOWN: usize = 8;
+/// A command is left at least this much room by the tree's indentation.
+const COMMAND_MIN: usize = 44;
+
+/// Draws the view.
+pub(super) fn draw(view: &DagView, cwd: &Path, terminal: Terminal) -> String {
+    let mut text = heading(view, terminal);
+    if view.nodes.is_empty() {
+        return text;
+    }
+    text.push('\n');
+    let mut drawing = Drawing {
+        tree: Tree::of(view),
+        artifacts: artifacts_by_job(view),
+        view,
+        cwd,
+        terminal,
+        glyphs: if terminal.unicode { &UNICODE } else { &ASCII },
+        text,
+    };
+    drawing.all();
+    let mut text = drawing.text;
+    text.push('\n');
+    text.push_str(&legend(view, terminal));
+    text
+}
+
+fn heading(view: &DagView, terminal: Terminal) -> String {
+    let glyphs = if terminal.unicode { &UNICODE } else { &ASCII };
+    let mut parts = vec![human::count(view.total_steps, "step")];
+    if view.stale_count > 0 {
+        parts.push(format!("{} stale", view.stale_count));
+    }
+    if view.is_expanded {
+        parts.push(human::count(view.nodes.len(), "execution"));
+    }
+    if view.stale_artifact_count > 0 {
+        let artifacts = human::count(view.stale_artifact_count, "stale artifact");
+        parts.push(artifacts);
+    }
+    let mut line = format!("Pipeline: {}", parts.join(", "));
+    if let Some(session) = view.session_id {
+        let _ = write!(line, "{}session {session}", glyphs.dot);
+    }
+    format!("{}\n", Style::Heading.paint(&line))
+}
+
+/// Which node stands below which.
+struct Tree {
+    /// In the order of drawing.
+    roots: Vec<usize>,
+    /// By node position; each in order of step.
+    children: Vec<Vec<usize>>,
+    parent: Vec<Option<usize>>,
+}
+
+impl Tree {
+    fn of(view: &DagView) -> Self {
+        let (order, rank) = order(&view.parents);
+        let mut placed = BTreeSet::new();
+        let mut tree = Self {
+            roots: Vec::new(),
+            children: vec![Vec::new(); view.nodes.len()],
+            parent: vec![None; view.nodes.len()],
+        };
+        for node in order {
+            let parent = view.parents[node]
+                .iter()
+                .copied()
+                .filter(|parent| placed.contains(parent))
+                .max_by_key(|parent| (rank[*parent], *parent));
+            tree.parent[node] = parent;
+            match parent {
+                Some(parent) => tree.children[parent].push(node),
+                None => tree.roots.push(node),
+            }
+            placed.insert(node);
+        }
+        tree.roots.sort_unstable();
+        for children in &mut tree.children {
+            children.sort_unstable();
+        }
+        tree
+    }
+}
+
+/// The nodes with dependencies first, and their distance from the top. Where steps feed
+/// each other, the earliest of them goes first.
+fn order(parents: &[BTreeSet<usize>]) -> (Vec<usize>, Vec<usize>) {
+    let mut waiting: Vec<usize> = parents.iter().map(BTreeSet::len).collect();
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
+    for (node, its) in parents.iter().enumerate() {
+        for parent in its {
+            children[*parent].push(node);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..parents.len()).filter(|n| waiting[*n] == 0).collect();
+    let mut left: BTreeSet<usize> = (0..parents.len()).collect();
+    let mut rank = vec![0; parents.len()];
+    let mut order = Vec::with_capacity(parents.len());
+    while let Some(node) = ready.pop_first().or_else(|| left.first().copied()) {
+        if !left.remove(&node) {
+            continue;
+        }
+        order.push(node);
+        for child in &children[node] {
+            waiting[*child] -= 1;
+            if left.contains(child) {
+                rank[*child] = rank[*child].max(rank[node] + 1);
+                if waiting[*child] == 0 {
+                    ready.insert(*child);
+                }
+            }
+        }
+    }
+    (order, rank)
+}
+
+fn artifacts_by_job(view: &DagView) -> HashMap<i64, Vec<&DagArtifact>> {
+    let mut by_job: HashMap<i64, Vec<&DagArtifact>> = HashMap::new();
+    let shown: BTreeMap<u32, i64> = view
+        .nodes
+        .iter()
+        .map(|node| (node.step_number, node.job_id))
+        .collect();
+    let jobs: BTreeSet<i64> = view.nodes.iter().map(|node| node.job_id).collect();
+    for artifact in &view.artifacts {
+        // What an older execution left behind stands with its step.
+        let job = if jobs.contains(&artifact.producer_job) {
+            Some(artifact.producer_job)
+        } else {
+            shown.get(&artifact.producer_step).copied()
+        };
+        if let Some(job) = job {
+            by_job.entry(job).or_default().push(artifact);
+        }
+    }
+    by_job
+}
+
+struct Drawing<'a> {
+    tree: Tree,
+    artifacts: HashMap<i64, Vec<&'a DagArtifact>>,
+    view: &'a DagView,
+    cwd: &'a Path,
+    terminal: Terminal,
+    glyphs: &'static Glyphs,
+    text: String,
+}
+
+impl Drawing<'_> {
+    fn all(&mut self) {
+        let deepest = self.terminal.width.saturating_sub(COMMAND_MIN) / 3;
+        // (node, lines before it, its own branch)
+        let mut pending: Vec<(usize, String, Option<bool>)> = self
+            .tree
+            .roots
+            .iter()
+            .rev()
+            .map(|n| (*n, String::new(), None))
+            .collect();
+        let mut later: Vec<usize> = Vec::new();
+        loop {
+            let Some((node, before, last)) = pending.pop() else {
+                later.sort_unstable_by(|a, b| b.cmp(a));
+                let Some(next) = later.pop() else { break };
+                pending.push((next, String::new(), None));
+                continue;
+            };
+            let (branch, below) = match last {
+                None => (String::new(), String::new()),
+                Some(true) => (self.glyphs.last.to_owned(), self.glyphs.blank.to_owned()),
+                Some(false) => (
+                    self.glyphs.branch.to_owned(),
+                    self.glyphs.through.to_owned(),
+                ),
+            };
+            let below = format!("{before}{below}");
+            let at_margin = last.is_none();
+            self.node(node, &format!("{before}{branch}"), at_margin);
+            let children = std::mem::take(&mut self.tree.children[node]);
+            let fits = below.width() / 3 < deepest;
+            let stem = if children.is_empty() || !fits {
+                self.glyphs.blank
+            } else {
+                self.glyphs.through
+            };
+            self.artifacts_of(node, &format!("{below}{stem}"));
+            if fits {
+                let count = children.len();
+                for (position, child) in children.into_iter().enumerate().rev() {
+                    pending.push((child, below.clone(), Some(position + 1 == count)));
+                }
+            } else {
+                later.extend(children);
+            }
+        }
+    }
+
+    fn node(&mut self, position: usize, lead: &str, at_margin: bool) {
+        let node = &self.view.nodes[position];
+        let reference = node.reference();
+        let mark = if node.state == StepState::Stale {
+            "*"
+        } else {
+            ""
+        };
+        let side = self.side(position, node, at_margin);
+        let name = node
+            .step_name
+            .as_ref()
+            .map_or(String::new(), |name| format!("[{}] ", super::inert(name)));
+        let uid = if self.view.is_expanded {
+            format!("{} ", node.job_uid)
+        } else {
+            String::new()
+        };
+        let command = format!("{name}{}", node.command.replace('\n', "\\n"));
+        let side_width: usize = side.iter().map(|(text, _)| text.width() + 2).sum();
+        let fixed = lead.width() + reference.width() + mark.len() + 1 + uid.width();
+        let room = self
+            .terminal
+            .width
+            .saturating_sub(fixed + side_width)
+            .max(12);
+        let style = match node.state {
+            StepState::Stale => Style::Plain,
+            other => state_style(other),
+        };
+        let _ = write!(
+            self.text,
+            "{}{}{} {}{}",
+            Style::Dim.paint(lead),
+            Style::Reference.paint(&reference),
+            Style::Warning.paint(mark),
+            Style::Dim.paint(&uid),
+            style.paint(&truncate(&command, room, self.terminal)),
+        );
+        for (text, style) in side {
+            let _ = write!(self.text, "  {}", style.paint(&text));
+        }
+        self.text.push('\n');
+    }
+
+    /// What stands beside a command: marks, counts, further dependencies.
+    fn side(&self, position: usize, node: &DagNode, at_margin: bool) -> Vec<(String, Style)> {
+        let mut side = Vec::new();
+        match node.state {
+            StepState::Superseded | StepState::Orphaned | StepState::Lost => {
+                side.push((format!("[{}]", node.state.name()), state_style(node.state)));
+            }
+            StepState::Active | StepState::Stale => {}
+        }
+        match node.exit_code {
+            Some(0) => {}
+            Some(code) => side.push((format!("[exit {code}]"), Style::Bad)),
+            None if node.state != StepState::Lost => {
+                side.push(("[killed]".to_owned(), Style::Bad));
+            }
+            None => {}
+        }
+        let metrics = node.metrics;
+        side.push((
+            format!(
+                "{} in, {} out, {} consumed",
+                metrics.inputs, metrics.outputs, metrics.consumed
+            ),
+            Style::Dim,
+        ));
+        let drawn_below = self.tree.parent[position].filter(|_| !at_margin);
+        let others: Vec<String> = self.view.parents[position]
+            .iter()
+            .filter(|parent| Some(**parent) != drawn_below)
+            .map(|parent| self.view.nodes[*parent].reference())
+            .collect();
+        if !others.is_empty() {
+            let also = if drawn_below.is_some() { "also " } else { "" };
+            side.push((format!("{also}from {}", others.join(" ")), Style::Dim));
+        }
+        side
+    }
+
+    fn artifacts_of(&mut self, position: usize, lead: &str) {
+        let job = self.view.nodes[position].job_id;
+        let Some(artifacts) = self.artifacts.remove(&job) else {
+            return;
+        };
+        for artifact in artifacts.iter().take(ARTIFACTS_SHOWN) {
+            self.artifact(artifact, lead);
+        }
+        if let Some(more @ 1..) = artifacts.len().checked_sub(ARTIFACTS_SHOWN) {
+            let line = format!("and {more} more");
+            let _ = writeln!(
+                self.text,
+                "{}{}",
+                Style::Dim.paint(lead),
+                Style::Dim.paint(&line)
+            );
+        }
+    }
+
+    fn artifact(&mut self, artifact: &DagArtifact, lead: &str) {
+        let mark = match artifact.state {
+            ArtifactState::Active => "",
+            ArtifactState::Stale => " *",
+            ArtifactState::Superseded => " [superseded]",
+            ArtifactState::Orphaned => " [orphaned]",
+        };
+        let hash = artifact
+            .hash
+            .as_ref()
+            .map_or("not hashed", |hash| hash.short());
+        let size = artifact
+            .size_bytes
+            .map_or(String::new(), |bytes| format!(" {}", human::size(bytes)));
+        let facts = format!("{hash}{size}");
+        let fixed = lead.width() + 2 + mark.len() + 2 + facts.width();
+        let room = self.terminal.width.saturating_sub(fixed).max(12);
+        let path = paths::shown(&artifact.path, self.cwd);
+        let _ = writeln!(
+            self.text,
+            "{}{}{}  {}",
+            Style::Dim.paint(&format!("{lead}{}", self.glyphs.artifact)),
+            Style::Good.paint(&truncate(&path, room, self.terminal)),
+            Style::Warning.paint(mark),
+            Style::Dim.paint(&facts),
+        );
+    }
+}
+
+/// What the marks in use mean.
+fn legend(view: &DagView, terminal: Terminal) -> String {
+    let glyphs = if terminal.unicode { &UNICODE } else { &ASCII };
+    let has = |state: StepState| view.nodes.iter().any(|node| node.state == state);
+    let has_artifact = |state: ArtifactState| view.artifacts.iter().any(|a| a.state == state);
+    let mut lines =
+        vec!["in, out: files read and written; consumed: outputs that other steps read".to_owned()];
+    if !view.artifacts.is_empty() {
+        lines.push(format!("{}an artifact in place", glyphs.artifact));
+    }
+    if has(StepState::Stale) || has_artifact(ArtifactState::Stale) {
+        lines.push("* stale: an input has been produced anew since".to_owned());
+    }
+    if has(StepState::Superseded) || has_artifact(ArtifactState::Superseded) {
+        lines.push("[superseded]: something newer took its place".to_owned());
+    }
+    if has(StepState::Orphaned) || has_artifact(ArtifactState::Orphaned) {
+        lines.push("[orphaned]: left by, or made from, what its step no longer makes".to_owned());
+    }
+    if has(StepState::Lost) {
+        lines
+            .push("[lost]: roar was killed before it could record what the command did".to_owned());
+    }
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&Style::Dim.paint(&line));
+        text.push('\n');
+    }
+    text
+}

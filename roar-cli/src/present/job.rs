@@ -1,0 +1,462 @@
+//! One job: its record for people and for machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::dag::{reference, state_style};
+use super::table::{Cell, Column, Table};
+use super::{Style, Terminal, human, inert, paths, shell};
+use crate::lineage::StepState;
+use crate::model::{
+    Basis, Completeness, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GitState, Hashes,
+    HostFacts, JobKind, JobState, LostEvents, Outcome, RawString, StoredJob,
+};
+
+/// A job as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct JobView<'a> {
+    /// The record.
+    pub job: &'a StoredJob,
+    /// The absolute folder of the project.
+    pub project_root: &'a Path,
+    /// The state of its step; none where nobody asked.
+    pub state: Option<StepState>,
+    /// With the accesses that filters kept out.
+    pub all: bool,
+}
+
+/// How a command ended, in few words.
+pub fn ending(state: JobState, outcome: Outcome) -> (String, Style) {
+    if state == JobState::Lost {
+        return ("lost".to_owned(), Style::Bad);
+    }
+    let (mut text, mut style) = match (outcome.exit_code, outcome.signal) {
+        (_, Some(signal)) => (signal_name(signal), Style::Bad),
+        (Some(0), None) => ("ok".to_owned(), Style::Good),
+        (Some(code), None) => (format!("exit {code}"), Style::Bad),
+        (None, None) => ("unknown".to_owned(), Style::Warning),
+    };
+    if outcome.interrupted {
+        text = if outcome.exit_code == Some(0) {
+            "interrupted".to_owned()
+        } else {
+            format!("interrupted, {text}")
+        };
+        style = Style::Warning;
+    }
+    (text, style)
+}
+
+fn signal_name(signal: i32) -> String {
+    // Numbers of Linux, the system that jobs are recorded on.
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return format!("signal {signal}"),
+    };
+    name.to_owned()
+}
+
+impl JobView<'_> {
+    /// The record for people.
+    pub fn text(&self, cwd: &Path, now_ns: i64, terminal: Terminal) -> String {
+        let record = &self.job.record;
+        let mut text = self.heading();
+        let mut facts = Facts::default();
+        facts.add(
+            "command",
+            shell::join(&record.argv).replace('\n', "\n             "),
+        );
+        if let Some(name) = &record.name {
+            facts.add("name", inert(name));
+        }
+        facts.add("folder", record.cwd.to_string());
+        facts.add(
+            "started",
+            human::moment_and_age(record.started_at_ns, now_ns),
+        );
+        if let Some(duration_ns) = record.duration_ns {
+            facts.add("duration", human::duration(duration_ns));
+        }
+        let (ending, style) = ending(record.state, record.outcome);
+        facts.styled("ended", ending, style);
+        if let Some(git) = &record.git {
+            facts.add("git", git_line(git));
+        }
+        facts.add("machine", host_line(&record.host));
+        let (line, style) = completeness_line(&record.completeness);
+        facts.styled("record", line, style);
+        text.push_str(&facts.text);
+        for gap in &record.completeness.gaps {
+            let _ = writeln!(
+                text,
+                "             {}",
+                Style::Warning.paint(&gap_line(gap))
+            );
+        }
+        text.push_str(&files("Inputs", &record.inputs, true, cwd, terminal));
+        text.push_str(&files("Outputs", &record.outputs, false, cwd, terminal));
+        text.push_str(&self.filtered(cwd, terminal));
+        text
+    }
+
+    fn heading(&self) -> String {
+        let record = &self.job.record;
+        let step = reference(self.job.step_number, record.kind == JobKind::Build);
+        let mut heading = format!(
+            "{} {}, {} {}, session {}",
+            Style::Heading.paint("Job"),
+            Style::Reference.paint(record.uid.as_str()),
+            if record.kind == JobKind::Build {
+                "build step"
+            } else {
+                "step"
+            },
+            Style::Reference.paint(&step),
+            self.job.session_id,
+        );
+        if let Some(state) = self.state {
+            let _ = write!(heading, ", {}", state_style(state).paint(state.name()));
+        }
+        heading.push('\n');
+        heading
+    }
+
+    fn filtered(&self, cwd: &Path, terminal: Terminal) -> String {
+        let filtered = &self.job.record.filtered;
+        if filtered.is_empty() {
+            return String::new();
+        }
+        let mut by_rule: BTreeMap<&str, usize> = BTreeMap::new();
+        for file in filtered {
+            *by_rule.entry(&file.by).or_default() += 1;
+        }
+        let mut text = format!(
+            "\n{}\n",
+            Style::Heading.paint(&format!("Filtered ({})", filtered.len()))
+        );
+        if self.all {
+            let mut table = Table::new(vec![
+                Column::new("").flexible(),
+                Column::new(""),
+                Column::new("").expendable(1),
+            ])
+            .indent(2);
+            for FilteredRecord { path, access, by } in filtered {
+                table.row(vec![
+                    paths::shown(path, cwd).into(),
+                    access.to_string().into(),
+                    Cell::new(inert(by), Style::Dim),
+                ]);
+            }
+            text.push_str(&table.render(terminal));
+        } else {
+            for (rule, count) in by_rule {
+                let _ = writeln!(
+                    text,
+                    "  {} {}",
+                    human::count(count, "file"),
+                    Style::Dim.paint(&format!("by {}", inert(rule)))
+                );
+            }
+            let _ = writeln!(text, "  {}", Style::Dim.paint("list them with: --all"));
+        }
+        text
+    }
+
+    /// The record for machines; its keys are a published interface.
+    pub fn json(&self) -> String {
+        let record = &self.job.record;
+        super::json(&JobDocument {
+            job_uid: record.uid.as_str(),
+            step_number: self.job.step_number,
+            job_type: record.kind,
+            step_name: record.name.as_deref(),
+            command: shell::join(&record.argv),
+            argv: &record.argv,
+            cwd: absolute_cwd(&record.cwd, self.project_root),
+            started_at: human::rfc3339(record.started_at_ns),
+            duration_seconds: record.duration_ns.map(human::seconds),
+            exit_code: record.outcome.exit_code,
+            signal: record.outcome.signal,
+            interrupted: record.outcome.interrupted,
+            inputs: record
+                .inputs
+                .iter()
+                .map(|file| file_document(file, true))
+                .collect(),
+            outputs: record
+                .outputs
+                .iter()
+                .map(|file| file_document(file, false))
+                .collect(),
+            filtered: self.all.then(|| {
+                record
+                    .filtered
+                    .iter()
+                    .map(|FilteredRecord { path, access, by }| FilteredDocument {
+                        path,
+                        access: *access,
+                        by,
+                    })
+                    .collect()
+            }),
+            completeness: CompletenessDocument {
+                backend: &record.completeness.backend,
+                complete: record.completeness.complete,
+                lost_events: &record.completeness.lost_events,
+                truncated_paths: record.completeness.truncated_paths,
+                gaps: &record.completeness.gaps,
+            },
+            git: record.git.as_ref().map(|git| GitDocument {
+                commit: git.commit.as_deref(),
+                branch: git.branch.as_deref(),
+                remote: git.remote.as_deref(),
+                dirty: git.dirty,
+                patch_hash: git.patch_hash.as_deref(),
+            }),
+            packages: PackagesDocument::default(),
+            runtime: &record.host,
+        })
+    }
+}
+
+/// Labelled lines below a heading.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) text: String,
+}
+
+impl Facts {
+    pub(super) fn add(&mut self, label: &str, value: impl AsRef<str>) {
+        self.styled(label, value, Style::Plain);
+    }
+
+    pub(super) fn styled(&mut self, label: &str, value: impl AsRef<str>, style: Style) {
+        let label = format!("{label:<9}");
+        let _ = writeln!(
+            self.text,
+            "  {}  {}",
+            Style::Dim.paint(&label),
+            style.paint(value.as_ref())
+        );
+    }
+}
+
+fn git_line(git: &GitState) -> String {
+    let commit = git
+        .commit
+        .as_deref()
+        .map_or("no commit yet", |commit| commit.get(..12).unwrap_or(commit));
+    let mut line = inert(commit);
+    if let Some(branch) = &git.branch {
+        let _ = write!(line, " on {}", inert(branch));
+    }
+    if git.dirty {
+        line.push_str(", with uncommitted changes");
+    }
+    if let Some(remote) = &git.remote {
+        let _ = write!(line, ", {}", inert(remote));
+    }
+    line
+}
+
+fn host_line(host: &HostFacts) -> String {
+    let parts = [
+        inert(&host.hostname),
+        inert(&host.os),
+        inert(&host.kernel),
+        inert(&host.arch),
+        if host.cpu_count > 0 {
+            human::count(host.cpu_count as usize, "CPU")
+        } else {
+            String::new()
+        },
+        if host.memory_bytes > 0 {
+            human::size(host.memory_bytes)
+        } else {
+            String::new()
+        },
+    ];
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn completeness_line(completeness: &Completeness) -> (String, Style) {
+    let backend = inert(&completeness.backend);
+    if completeness.complete {
+        return (format!("complete ({backend})"), Style::Plain);
+    }
+    let mut line = format!("incomplete ({backend})");
+    let lost = completeness.lost_total();
+    if lost > 0 {
+        let _ = write!(line, ", {lost} events lost");
+    }
+    if completeness.truncated_paths > 0 {
+        let _ = write!(line, ", {} paths cut", completeness.truncated_paths);
+    }
+    (line, Style::Warning)
+}
+
+fn gap_line(gap: &Gap) -> String {
+    let times = if gap.count > 1 {
+        format!(" ({} times)", gap.count)
+    } else {
+        String::new()
+    };
+    format!("{}{times}", inert(&gap.detail))
+}
+
+fn files(
+    title: &str,
+    files: &[FileRecord],
+    with_basis: bool,
+    cwd: &Path,
+    terminal: Terminal,
+) -> String {
+    let mut text = format!(
+        "\n{}\n",
+        Style::Heading.paint(&format!("{title} ({})", files.len()))
+    );
+    let mut table = Table::new(vec![
+        Column::new("").flexible(),
+        Column::new("").right(),
+        Column::new(""),
+        Column::new("").expendable(2),
+        Column::new("").expendable(1),
+    ])
+    .indent(2);
+    for file in files {
+        let basis = if with_basis {
+            file.basis.to_string()
+        } else {
+            String::new()
+        };
+        table.row(vec![
+            paths::shown(&file.path, cwd).into(),
+            file.size_bytes.map(human::size).unwrap_or_default().into(),
+            match file.hash() {
+                Some(hash) => Cell::new(hash.short(), Style::Reference),
+                None => Cell::new("not hashed", Style::Warning),
+            },
+            Cell::new(basis, Style::Dim),
+            Cell::new(
+                file.note.as_deref().map(inert).unwrap_or_default(),
+                Style::Warning,
+            ),
+        ]);
+    }
+    text.push_str(&table.render(terminal));
+    text
+}
+
+fn absolute_cwd(cwd: &RawString, root: &Path) -> RawString {
+    if cwd.as_bytes() == b"." {
+        RawString::from_path(root)
+    } else {
+        // An absolute folder replaces the root.
+        RawString::from_path(&root.join(cwd.to_path_buf()))
+    }
+}
+
+fn file_document(file: &FileRecord, with_basis: bool) -> FileDocument<'_> {
+    FileDocument {
+        path: &file.path,
+        hash: file.hash(),
+        hashes: &file.hashes,
+        size: file.size_bytes,
+        basis: with_basis.then_some(file.basis),
+        note: file.note.as_deref(),
+    }
+}
+
+#[derive(Serialize)]
+struct JobDocument<'a> {
+    job_uid: &'a str,
+    step_number: u32,
+    job_type: JobKind,
+    step_name: Option<&'a str>,
+    command: String,
+    argv: &'a [RawString],
+    cwd: RawString,
+    started_at: String,
+    duration_seconds: Option<f64>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    interrupted: bool,
+    inputs: Vec<FileDocument<'a>>,
+    outputs: Vec<FileDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filtered: Option<Vec<FilteredDocument<'a>>>,
+    completeness: CompletenessDocument<'a>,
+    git: Option<GitDocument<'a>>,
+    packages: PackagesDocument,
+    runtime: &'a HostFacts,
+}
+
+#[derive(Serialize)]
+struct FileDocument<'a> {
+    path: &'a RawString,
+    hash: Option<&'a Digest>,
+    hashes: &'a Hashes,
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basis: Option<Basis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct FilteredDocument<'a> {
+    path: &'a RawString,
+    access: FileAccess,
+    by: &'a str,
+}
+
+#[derive(Serialize)]
+struct CompletenessDocument<'a> {
+    backend: &'a str,
+    complete: bool,
+    lost_events: &'a LostEvents,
+    truncated_paths: u64,
+    gaps: &'a [Gap],
+}
+
+#[derive(Serialize)]
+struct GitDocument<'a> {
+    commit: Option<&'a str>,
+    branch: Option<&'a str>,
+    remote: Option<&'a str>,
+    dirty: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_hash: Option<&'a str>,
+}
+
+/// Packages by manager; empty until they are recorded.
+#[derive(Default, Serialize)]
+struct PackagesDocument {
+    pip: BTreeMap<String, String>,
+    dpkg: BTreeMap<String, String>,
+}

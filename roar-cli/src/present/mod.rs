@@ -1,0 +1,43 @@
+//! Everything a user reads: the only place that prints or formats for people.
+//!
+//! Nothing here opens the store or reads the clock: commands hand over plain data, the
+//! time and the [`Terminal`]. Text passes through [`RawString`]'s
+//! inert form or [`shell`] quoting, so that a hostile name cannot drive a terminal; JSON
+//! keeps every byte.
+
+pub mod artifact;
+pub mod config;
+pub mod dag;
+mod dag_text;
+pub mod human;
+pub mod job;
+pub mod lineage;
+pub mod log;
+pub mod paths;
+pub mod report;
+pub mod session;
+pub mod shell;
+pub mod style;
+pub mod table;
+pub mod terminal;
+pub mod ui;
+
+pub use style::Style;
+pub use terminal::Terminal;
+
+use serde::Serialize;
+
+use crate::model::RawString;
+
+/// A document for machines: indented, one final newline.
+pub(crate) fn json(document: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(document)
+        .expect("plain data with string keys always serialises");
+    text.push('\n');
+    text
+}
+
+/// Text that cannot drive a terminal.
+pub(crate) fn inert(text: &str) -> String {
+    RawString::from(text).to_string()
+}

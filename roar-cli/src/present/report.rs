@@ -1,0 +1,132 @@
+//! What `roar run` says on stderr when the command has ended.
+
+use std::path::Path;
+
+use super::ui::Ui;
+use super::{human, job, paths};
+use crate::model::{Completeness, FileRecord, GapKind, StoredJob};
+use crate::store::running::Swept;
+
+/// The most files that are listed of each side.
+const LISTED: usize = 12;
+
+/// Jobs whose roar was killed before it could record them.
+pub fn lost_jobs(ui: &Ui, swept: &Swept) {
+    for lost in &swept.lost {
+        ui.warning(&format!(
+            "job {} was lost: its roar was killed before it could record what the command did",
+            lost.uid
+        ));
+    }
+    for path in &swept.unreadable {
+        ui.warning(&format!(
+            "cannot read the leftover marker '{}'",
+            path.display()
+        ));
+    }
+}
+
+/// The report of a job. When `quiet`, only what the user must know: an incomplete record.
+pub fn finished(ui: &Ui, stored: &StoredJob, cwd: &Path, quiet: bool, verbose: bool) {
+    let record = &stored.record;
+    if !quiet {
+        side(ui, "read", &record.inputs, cwd);
+        side(ui, "wrote", &record.outputs, cwd);
+        if verbose {
+            for filtered in &record.filtered {
+                let path = paths::shown(&filtered.path, cwd);
+                ui.note(&format!(
+                    "  filtered {} {path} ({})",
+                    filtered.access, filtered.by
+                ));
+            }
+        } else if !record.filtered.is_empty() {
+            let count = human::count(record.filtered.len(), "file");
+            ui.note(&format!(
+                "filtered {count} (roar show --all @{})",
+                stored.step_number
+            ));
+        }
+        let (ending, _) = job::ending(record.state, record.outcome);
+        let duration = record.duration_ns.map(human::duration).unwrap_or_default();
+        ui.note(&format!(
+            "job {} · step @{}{} · {ending} · {duration} · {}",
+            record.uid,
+            if record.kind == crate::model::JobKind::Build {
+                "B"
+            } else {
+                ""
+            },
+            stored.step_number,
+            if record.completeness.complete {
+                "complete"
+            } else {
+                "INCOMPLETE"
+            },
+        ));
+    }
+    incomplete(ui, &record.completeness);
+}
+
+fn side(ui: &Ui, verb: &str, files: &[FileRecord], cwd: &Path) {
+    if files.is_empty() {
+        return;
+    }
+    let total: u64 = files.iter().filter_map(|file| file.size_bytes).sum();
+    let count = human::count(files.len(), "file");
+    ui.note(&format!("{verb} {count}, {}", human::size(total)));
+    for file in files.iter().take(LISTED) {
+        let hash = file.hash().map_or("--------", |hash| hash.short());
+        let size = file.size_bytes.map_or_else(|| "?".to_owned(), human::size);
+        let note = file
+            .note
+            .as_ref()
+            .map(|note| format!("  ({note})"))
+            .unwrap_or_default();
+        ui.note(&format!(
+            "  {hash}  {size:>9}  {}{note}",
+            paths::shown(&file.path, cwd)
+        ));
+    }
+    if files.len() > LISTED {
+        ui.note(&format!("  … and {} more", files.len() - LISTED));
+    }
+}
+
+/// What the record lacks.
+fn incomplete(ui: &Ui, completeness: &Completeness) {
+    if completeness.complete {
+        return;
+    }
+    let lost = completeness.lost_total();
+    if lost > 0 {
+        let classes: Vec<String> = completeness
+            .lost_events
+            .iter()
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
+        ui.warning(&format!(
+            "{lost} events were lost ({}); files may be missing from the record",
+            classes.join(", ")
+        ));
+    }
+    if completeness.truncated_paths > 0 {
+        ui.warning(&format!(
+            "{} paths were too long to be recorded whole",
+            completeness.truncated_paths
+        ));
+    }
+    // What could not be hashed stands beside its file, with the reason.
+    for gap in completeness
+        .gaps
+        .iter()
+        .filter(|gap| gap.kind != GapKind::Unhashed)
+    {
+        let times = if gap.count > 1 {
+            format!(" ({} times)", gap.count)
+        } else {
+            String::new()
+        };
+        ui.warning(&format!("{}{times}", gap.detail));
+    }
+}

@@ -1,0 +1,93 @@
+//! From what was observed to what is recorded: look, select, hash, write down.
+//!
+//! The fold says what happened; this is where the disk is looked at afterwards. Every file
+//! that the record names without a content hash carries the reason.
+
+mod expand;
+mod files;
+
+use std::collections::HashSet;
+
+use crate::capture::hash::HashCache;
+use crate::capture::select::{self, Facts};
+use crate::model::{
+    Completeness, FileRecord, FilteredRecord, Gap, GapKind, HashAlgorithm, RawString,
+};
+use crate::observe::Observation;
+use crate::settings::Settings;
+use crate::trace::Summary;
+
+pub use files::prior_key;
+
+/// The files of a job, as the record holds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedFiles {
+    /// Consumed.
+    pub inputs: Vec<FileRecord>,
+    /// Produced.
+    pub outputs: Vec<FileRecord>,
+    /// Kept out, and by what.
+    pub filtered: Vec<FilteredRecord>,
+}
+
+/// Looks at the disk, selects and hashes. `tracked` answers which of the given paths git
+/// tracks.
+pub fn record_files(
+    observation: &mut Observation,
+    settings: &Settings,
+    mut facts: Facts,
+    tracked: impl FnOnce(&[RawString]) -> HashSet<RawString>,
+    cache: &mut dyn HashCache,
+    algorithms: &[HashAlgorithm],
+) -> RecordedFiles {
+    expand::resolve_unknown(observation);
+    let root = facts.project_root.as_bytes();
+    let paths: Vec<RawString> = observation
+        .files
+        .iter()
+        .filter_map(|file| file.input.as_ref())
+        .filter(|input| input.path.as_bytes().starts_with(root))
+        .map(|input| input.path.clone())
+        .collect();
+    facts.tracked = tracked(&paths);
+    let selected = select::select(observation, settings, &facts);
+    let (inputs, outputs) = files::hash_selected(&selected, cache, algorithms);
+    RecordedFiles {
+        inputs,
+        outputs,
+        filtered: selected.filtered,
+    }
+}
+
+/// The completeness statement of a job.
+pub fn completeness(
+    backend: &str,
+    observation: &Observation,
+    summary: Summary,
+    files: &RecordedFiles,
+) -> Completeness {
+    let mut gaps = observation.gaps.clone();
+    gaps.extend(summary.gaps);
+    let truncated_paths = observation.truncated_paths;
+    let complete = summary.lost_events.is_empty() && gaps.is_empty() && truncated_paths == 0;
+    let unhashed = files
+        .inputs
+        .iter()
+        .chain(&files.outputs)
+        .filter(|f| f.hashes.is_empty());
+    let unhashed = unhashed.count() as u64;
+    if unhashed > 0 {
+        gaps.push(Gap {
+            kind: GapKind::Unhashed,
+            detail: "content that could not be hashed; each file's note says why".to_owned(),
+            count: unhashed,
+        });
+    }
+    Completeness {
+        backend: backend.to_owned(),
+        complete,
+        lost_events: summary.lost_events,
+        truncated_paths,
+        gaps,
+    }
+}

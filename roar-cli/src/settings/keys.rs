@@ -1,0 +1,157 @@
+//! The table: every key, its type, its default and its one-line meaning.
+
+use super::error::{Origin, SettingsError};
+use super::value::{Kind, Value};
+
+/// One setting.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// `section.name`, as in TOML and on the command line.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Its default, in the notation of `config set`.
+    default: &'static str,
+    /// What it does, in one line.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The part before the dot.
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The part after the dot.
+    pub fn leaf(&self) -> &'static str {
+        self.name
+            .split_once('.')
+            .map_or(self.name, |(_, leaf)| leaf)
+    }
+
+    /// The default.
+    pub fn default(&self) -> Value {
+        self.kind
+            .parse(self.default)
+            .expect("a test parses every default of the table")
+    }
+
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("ROAR_{}__{}", self.section(), self.leaf()).to_ascii_uppercase()
+    }
+}
+
+/// Every setting there is, grouped by section.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "output.track_repo_files",
+        kind: Kind::Bool,
+        default: "false",
+        doc: "Record code files tracked by git as inputs (the commit identifies them anyway)",
+    },
+    Key {
+        name: "output.quiet",
+        kind: Kind::Bool,
+        default: "false",
+        doc: "No report after a run",
+    },
+    Key {
+        name: "filters.ignore_system_reads",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Ignore reads of system files (/usr, /lib, /etc, /sys, ...)",
+    },
+    Key {
+        name: "filters.ignore_package_reads",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Ignore installed packages (site-packages, virtual environments, byte code, node_modules, ...)",
+    },
+    Key {
+        name: "filters.ignore_torch_cache",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Ignore compiler caches of torch, triton, inductor, CUDA and JAX",
+    },
+    Key {
+        name: "filters.ignore_tmp_files",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Ignore files that the job itself wrote to temporary folders (/tmp, /dev/shm, $TMPDIR)",
+    },
+    Key {
+        name: "filters.ignore_library_caches",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Ignore caches and settings of libraries in the home folder (~/.cache, ~/.config, fonts, ...)",
+    },
+    Key {
+        name: "filters.ignore_paths",
+        kind: Kind::Globs,
+        default: "[]",
+        doc: "Ignore files matching these patterns, relative to the project (*.log, scratch/, ~/x, /data/*.tmp)",
+    },
+    Key {
+        name: "hash.primary",
+        kind: Kind::Choice(&["blake3"]),
+        default: "blake3",
+        doc: "The hash that identifies an artifact",
+    },
+    Key {
+        name: "hash.run",
+        kind: Kind::Choices(&["blake3", "sha256", "sha512", "md5"]),
+        default: "[]",
+        doc: "Further hashes recorded for every file of a run (sha256, sha512, md5)",
+    },
+    Key {
+        name: "tracer.default",
+        kind: Kind::Choice(&["auto", "ebpf", "seccomp"]),
+        default: "auto",
+        doc: "The tracer of roar run (auto, ebpf, seccomp)",
+    },
+    Key {
+        name: "tracer.on_loss",
+        kind: Kind::Choice(&["warn", "fail"]),
+        default: "warn",
+        doc: "When events were lost: warn, or fail the run (warn, fail)",
+    },
+    Key {
+        name: "git.require_clean",
+        kind: Kind::Bool,
+        default: "false",
+        doc: "Refuse to run while tracked files differ from the commit",
+    },
+    Key {
+        name: "logging.level",
+        kind: Kind::Choice(&["debug", "info", "warning", "error"]),
+        default: "warning",
+        doc: "Log level (debug, info, warning, error)",
+    },
+];
+
+/// The key of that name.
+///
+/// # Errors
+/// There is none; the error names the nearest.
+pub fn find(name: &str, origin: Origin) -> Result<&'static Key, SettingsError> {
+    KEYS.iter()
+        .find(|key| key.name == name)
+        .ok_or_else(|| SettingsError::UnknownKey {
+            origin,
+            name: name.to_owned(),
+            nearest: nearest(name),
+        })
+}
+
+/// The key most like `name`. Whoever leaves out the section means the leaf.
+fn nearest(name: &str) -> &'static str {
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    let likeness = |key: &Key| {
+        let whole = strsim::jaro_winkler(name, key.name);
+        whole.max(strsim::jaro_winkler(leaf, key.leaf()))
+    };
+    KEYS.iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .map_or("", |key| key.name)
+}

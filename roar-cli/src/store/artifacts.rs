@@ -1,0 +1,216 @@
+//! Questions about content: which artifact a digest means, and which jobs met it.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::database::Store;
+use super::error::StoreError;
+use super::files::other_hash;
+use super::jobs::{JobSummary, SUMMARY_COLUMNS, SUMMARY_WIDTH, summary_row};
+use super::rows::{RawSql, digest, parse_hex, raw, unsigned};
+use crate::model::{Digest, HashAlgorithm, HashPrefix, Hashes, RawString};
+
+/// A content that some job read or wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtifactRow {
+    /// Database id.
+    pub id: i64,
+    /// BLAKE3: its identity.
+    pub hash: Digest,
+    /// Every known digest, BLAKE3 among them.
+    pub hashes: Hashes,
+    /// Size in bytes, where known.
+    pub size_bytes: Option<u64>,
+    /// Start of the first recorded job that met it, nanoseconds since the Unix epoch.
+    pub first_seen_ns: i64,
+}
+
+/// A place where a job met a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtifactUse {
+    /// The job.
+    pub job: JobSummary,
+    /// Absolute path of the file in that job.
+    pub path: RawString,
+    /// Output (true) or input (false).
+    pub produced: bool,
+    /// BLAKE3 of the content there; none when it could not be hashed.
+    pub hash: Option<Digest>,
+    /// Size of the content in bytes, where known.
+    pub size_bytes: Option<u64>,
+}
+
+impl Store {
+    /// Artifacts of which a digest of any algorithm begins with `prefix`, in order of their
+    /// BLAKE3 digest, at most `limit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifacts_by_prefix(
+        &self,
+        prefix: &HashPrefix,
+        limit: u32,
+    ) -> Result<Vec<ArtifactRow>, StoreError> {
+        self.artifacts_between(prefix.as_str(), limit)
+    }
+
+    /// The artifact with this digest, of whatever algorithm.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifact(&self, digest: &Digest) -> Result<Option<ArtifactRow>, StoreError> {
+        let mut found = self.artifacts_between(&digest.as_str().to_ascii_lowercase(), 2)?;
+        found.retain(|artifact| {
+            artifact
+                .hashes
+                .values()
+                .any(|known| known.as_str().eq_ignore_ascii_case(digest.as_str()))
+        });
+        Ok(found.into_iter().next())
+    }
+
+    /// Every place where a job met this artifact, newest job first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifact_uses(&self, artifact_id: i64) -> Result<Vec<ArtifactUse>, StoreError> {
+        self.uses("f.artifact_id = ?1", params![artifact_id])
+    }
+
+    /// The places where a job produced this artifact, newest job first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifact_producers(&self, artifact_id: i64) -> Result<Vec<ArtifactUse>, StoreError> {
+        self.uses("f.artifact_id = ?1 AND f.role = 1", params![artifact_id])
+    }
+
+    /// The newest job that produced the content with this BLAKE3 digest; one that did so at
+    /// `path` is preferred, and one that did so elsewhere counts only when no job up to it had
+    /// read the content at `path`. With `before`, only jobs recorded before that one.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn latest_producer(
+        &self,
+        hash: &Digest,
+        path: &RawString,
+        before: Option<i64>,
+    ) -> Result<Option<JobSummary>, StoreError> {
+        let Some(digest) = parse_hex(hash.as_str()) else {
+            return Ok(None);
+        };
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS}
+             FROM artifacts a JOIN job_files f ON f.artifact_id = a.id AND f.role = 1
+                 JOIN jobs j ON j.id = f.job_id JOIN paths p ON p.id = f.path_id
+             WHERE a.blake3 = ?1 AND f.job_id < ?2
+                 AND (p.path = ?3 OR f.job_id < coalesce((
+                     SELECT min(s.job_id) FROM job_files s
+                     WHERE s.artifact_id = a.id AND s.role = 0
+                         AND s.path_id = (SELECT id FROM paths WHERE path = ?3)), ?2))
+             ORDER BY p.path = ?3 DESC, f.job_id DESC LIMIT 1"
+        );
+        let before = before.unwrap_or(i64::MAX);
+        self.read("find the producer", || {
+            self.connection
+                .prepare_cached(&sql)?
+                .query_row(params![digest, before, RawSql(path)], summary_row)
+                .optional()
+        })
+    }
+
+    /// Every job that read or wrote this path, newest job first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn uses_of_path(&self, path: &RawString) -> Result<Vec<ArtifactUse>, StoreError> {
+        self.uses(
+            "f.path_id = (SELECT id FROM paths WHERE path = ?1)",
+            params![RawSql(path)],
+        )
+    }
+
+    fn artifacts_between(&self, prefix: &str, limit: u32) -> Result<Vec<ArtifactRow>, StoreError> {
+        let Some((low, high)) = digest_range(prefix) else {
+            return Ok(Vec::new());
+        };
+        self.read("find the artifact", || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT id, blake3, size_bytes, first_seen_ns FROM artifacts
+                 WHERE id IN (
+                     SELECT id FROM (SELECT id FROM artifacts
+                         WHERE blake3 BETWEEN ?1 AND ?2 ORDER BY blake3 LIMIT ?3)
+                     UNION
+                     SELECT artifact_id FROM (SELECT artifact_id FROM artifact_hashes
+                         WHERE digest BETWEEN ?1 AND ?2 ORDER BY digest LIMIT ?3))
+                 ORDER BY blake3 LIMIT ?3",
+            )?;
+            statement
+                .query_map(params![low, high, limit], |row| self.artifact_row(row))?
+                .collect()
+        })
+    }
+
+    fn artifact_row(&self, row: &Row<'_>) -> rusqlite::Result<ArtifactRow> {
+        let id = row.get(0)?;
+        let hash = digest(row, 1)?.ok_or(rusqlite::Error::InvalidQuery)?;
+        let mut hashes = Hashes::from([(HashAlgorithm::Blake3, hash.clone())]);
+        let mut others = self.connection.prepare_cached(
+            "SELECT algorithm, digest FROM artifact_hashes WHERE artifact_id = ?1",
+        )?;
+        let others = others.query_map([id], |row| other_hash(row, 0))?;
+        for other in others {
+            hashes.extend(other?);
+        }
+        Ok(ArtifactRow {
+            id,
+            hash,
+            hashes,
+            size_bytes: unsigned(row, 2)?,
+            first_seen_ns: row.get(3)?,
+        })
+    }
+
+    fn uses(
+        &self,
+        condition: &str,
+        parameters: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<ArtifactUse>, StoreError> {
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS}, p.path, f.role, a.blake3, f.size_bytes
+             FROM job_files f JOIN jobs j ON j.id = f.job_id JOIN paths p ON p.id = f.path_id
+                 LEFT JOIN artifacts a ON a.id = f.artifact_id
+             WHERE {condition} ORDER BY f.job_id DESC, f.role, f.position"
+        );
+        self.read("find the uses", || {
+            self.connection
+                .prepare_cached(&sql)?
+                .query_map(parameters, |row| {
+                    Ok(ArtifactUse {
+                        job: summary_row(row)?,
+                        path: raw(row, SUMMARY_WIDTH)?,
+                        produced: row.get::<_, i64>(SUMMARY_WIDTH + 1)? == 1,
+                        hash: digest(row, SUMMARY_WIDTH + 2)?,
+                        size_bytes: unsigned(row, SUMMARY_WIDTH + 3)?,
+                    })
+                })?
+                .collect()
+        })
+    }
+}
+
+/// The least and the greatest digest that begin with these hexadecimal digits, of any
+/// algorithm; none for other text. A range is what an index answers at once.
+fn digest_range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    const LONGEST_DIGITS: usize = 128; // SHA-512
+    if prefix.is_empty() || prefix.len() > LONGEST_DIGITS {
+        return None;
+    }
+    let low = if prefix.len().is_multiple_of(2) {
+        parse_hex(prefix)?
+    } else {
+        parse_hex(&format!("{prefix}0"))?
+    };
+    let high = parse_hex(&format!("{prefix:f<LONGEST_DIGITS$}"))?;
+    Some((low, high))
+}

@@ -1,0 +1,129 @@
+//! The hash cache: digests of file states, so that an unchanged file costs one stat.
+//!
+//! The store compares states exactly and decides nothing else; which states may be trusted
+//! at all (a file written within the clock's grain of its hashing) is capture's rule.
+
+use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
+
+use super::database::Store;
+use super::error::StoreError;
+use super::rows::{digest, digest_bytes, optional_blob};
+use crate::model::{CacheKey, CachedHash, HashAlgorithm, Hashes};
+
+/// The algorithms in the order of the table's columns.
+const COLUMNS: [HashAlgorithm; 4] = HashAlgorithm::ALL;
+
+impl Store {
+    /// What is known of each state, in the order asked.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn cached_hashes(&self, keys: &[CacheKey]) -> Result<Vec<Option<CachedHash>>, StoreError> {
+        self.read("look into the hash cache", || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT blake3, sha256, sha512, md5 FROM hash_cache
+                 WHERE device = ?1 AND inode = ?2
+                     AND size_bytes = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5",
+            )?;
+            keys.iter()
+                .map(|key| statement.query_row(key_columns(key), cached_row).optional())
+                .collect()
+        })
+    }
+
+    /// Remembers digests of states, in one transaction. A newer state of a file replaces the
+    /// older one; digests of the same state by further algorithms are added to it.
+    ///
+    /// # Errors
+    /// A digest is not hexadecimal, or the database cannot be written.
+    pub fn remember_hashes(
+        &mut self,
+        entries: &[(CacheKey, CachedHash)],
+    ) -> Result<(), StoreError> {
+        const OPERATION: &str = "write the hash cache";
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let failed = self.failed(OPERATION);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        {
+            let mut statement = transaction
+                .prepare_cached(
+                    "INSERT INTO hash_cache (device, inode, size_bytes, mtime_ns, ctime_ns,
+                         blake3, sha256, sha512, md5)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                     ON CONFLICT (device, inode) DO UPDATE SET
+                         blake3 = coalesce(excluded.blake3, iif(size_bytes = excluded.size_bytes
+                             AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns,
+                             blake3, NULL)),
+                         sha256 = coalesce(excluded.sha256, iif(size_bytes = excluded.size_bytes
+                             AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns,
+                             sha256, NULL)),
+                         sha512 = coalesce(excluded.sha512, iif(size_bytes = excluded.size_bytes
+                             AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns,
+                             sha512, NULL)),
+                         md5 = coalesce(excluded.md5, iif(size_bytes = excluded.size_bytes
+                             AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns,
+                             md5, NULL)),
+                         size_bytes = excluded.size_bytes,
+                         mtime_ns = excluded.mtime_ns,
+                         ctime_ns = excluded.ctime_ns",
+                )
+                .map_err(&failed)?;
+            for (key, CachedHash { hashes }) in entries {
+                let mut columns = COLUMNS.iter().map(|algorithm| {
+                    let digest = hashes.get(algorithm);
+                    let bytes = digest.map(|digest| digest_bytes(digest, OPERATION));
+                    bytes.transpose().map(optional_blob)
+                });
+                let mut column = || columns.next().expect("there are four columns");
+                let [device, inode, size_bytes, mtime_ns, ctime_ns] = key_columns(key);
+                let values = params![
+                    device,
+                    inode,
+                    size_bytes,
+                    mtime_ns,
+                    ctime_ns,
+                    column()?,
+                    column()?,
+                    column()?,
+                    column()?
+                ];
+                statement.execute(values).map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+}
+
+/// The key as columns; unsigned numbers keep their bits.
+fn key_columns(key: &CacheKey) -> [i64; 5] {
+    let CacheKey {
+        device,
+        inode,
+        size_bytes,
+        mtime_ns,
+        ctime_ns,
+    } = *key;
+    [
+        device.cast_signed(),
+        inode.cast_signed(),
+        size_bytes.cast_signed(),
+        mtime_ns,
+        ctime_ns,
+    ]
+}
+
+fn cached_row(row: &Row<'_>) -> rusqlite::Result<CachedHash> {
+    let mut hashes = Hashes::new();
+    for (column, algorithm) in COLUMNS.into_iter().enumerate() {
+        if let Some(digest) = digest(row, column)? {
+            hashes.insert(algorithm, digest);
+        }
+    }
+    Ok(CachedHash { hashes })
+}

@@ -1,0 +1,264 @@
+//! Questions about jobs: lists of them, and one of them in full.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension as _, Row, params_from_iter};
+
+use super::database::Store;
+use super::error::StoreError;
+use super::rows::{from_document, json, kind, raw, state, unsigned};
+use crate::model::{
+    Completeness, GitState, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
+    StoredJob,
+};
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobQuery {
+    /// Of this session only.
+    pub session: Option<i64>,
+    /// Of this step only.
+    pub step: Option<u32>,
+    /// Only those that did not succeed: another exit code than 0, a signal, or lost.
+    pub failed_only: bool,
+    /// Only those that started at or after this time (nanoseconds since the Unix epoch).
+    pub since_ns: Option<i64>,
+    /// Only those whose name or command (arguments joined by spaces) contains this text,
+    /// letter case ignored.
+    pub grep: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// A job without its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSummary {
+    /// Database id, ascending in order of recording.
+    pub id: i64,
+    /// Identifier.
+    pub uid: JobUid,
+    /// Run or build.
+    pub kind: JobKind,
+    /// Whether roar saw the end of it.
+    pub state: JobState,
+    /// The session it belongs to.
+    pub session_id: i64,
+    /// The step of that session.
+    pub step_number: u32,
+    /// `-n NAME`.
+    pub name: Option<String>,
+    /// The command, argument by argument.
+    pub argv: Vec<RawString>,
+    /// Wall-clock start, nanoseconds since the Unix epoch.
+    pub started_at_ns: i64,
+    /// Monotonic duration in nanoseconds; none for a lost job.
+    pub duration_ns: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Nothing lost, cut or unseen.
+    pub complete: bool,
+    /// How many inputs it has.
+    pub input_count: u64,
+    /// How many outputs it has.
+    pub output_count: u64,
+}
+
+/// The columns that [`summary_row`] reads, in its order, of `jobs j`.
+pub(super) const SUMMARY_COLUMNS: &str = "j.id, j.uid, j.kind, j.state, j.session_id, \
+    j.step_number, j.name, j.argv, j.started_at_ns, j.duration_ns, j.exit_code, j.signal, \
+    j.interrupted, j.complete, j.input_count, j.output_count";
+
+/// How many columns those are.
+pub(super) const SUMMARY_WIDTH: usize = 16;
+
+impl Store {
+    /// Jobs, newest first. "Newer" means recorded later: clocks may jump.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn job_summaries(&self, query: &JobQuery) -> Result<Vec<JobSummary>, StoreError> {
+        let (sql, values) = summary_sql(query);
+        let JobQuery { grep, limit, .. } = query;
+        let pattern = grep.as_ref().map(|text| text.to_lowercase());
+        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+        self.read("list the jobs", || {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), summary_row)?;
+            rows.filter(|row| match (row, &pattern) {
+                (Ok(job), Some(pattern)) => mentions(job, pattern),
+                _ => true,
+            })
+            .take(limit)
+            .collect()
+        })
+    }
+
+    /// Jobs whose uid begins with these hexadecimal digits, newest first; none for other text.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn job_by_uid_prefix(&self, prefix: &str) -> Result<Vec<JobSummary>, StoreError> {
+        let low = prefix.to_ascii_lowercase();
+        if low.is_empty() || !low.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        let high = format!("{low}g"); // above every continuation by a hexadecimal digit
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.uid >= ?1 AND j.uid < ?2 \
+             ORDER BY j.id DESC"
+        );
+        self.read("find the job", || {
+            self.connection
+                .prepare_cached(&sql)?
+                .query_map([&low, &high], summary_row)?
+                .collect()
+        })
+    }
+
+    /// The newest execution of a step.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn latest_job_of_step(
+        &self,
+        session_id: i64,
+        step_number: u32,
+    ) -> Result<Option<JobSummary>, StoreError> {
+        let query = JobQuery {
+            session: Some(session_id),
+            step: Some(step_number),
+            limit: Some(1),
+            ..JobQuery::default()
+        };
+        Ok(self.job_summaries(&query)?.into_iter().next())
+    }
+
+    /// One job in full.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn job(&self, id: i64) -> Result<Option<StoredJob>, StoreError> {
+        // One transaction: the job and its files are of one moment.
+        let failed = self.failed("read the job");
+        let transaction = self.connection.unchecked_transaction().map_err(&failed)?;
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS}, j.cwd, j.completeness, j.git, h.facts
+             FROM jobs j JOIN hosts h ON h.id = j.host_id WHERE j.id = ?1"
+        );
+        let job = transaction
+            .prepare_cached(&sql)
+            .and_then(|mut query| query.query_row([id], stored_row).optional())
+            .map_err(&failed)?;
+        let Some(mut job) = job else {
+            return Ok(None);
+        };
+        (job.record.inputs, job.record.outputs) = self.file_records(id)?;
+        job.record.filtered = self.filtered_records(id)?;
+        Ok(Some(job))
+    }
+}
+
+/// The statement and the values of a query, newest first; text and limit are left to the reader
+/// of its rows.
+pub(super) fn summary_sql(query: &JobQuery) -> (String, Vec<Value>) {
+    let JobQuery {
+        session,
+        step,
+        failed_only,
+        since_ns,
+        grep: _,
+        limit: _,
+    } = query;
+    let mut sql = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE 1");
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(session) = session {
+        sql.push_str(" AND j.session_id = ?");
+        values.push((*session).into());
+    }
+    if let Some(step) = step {
+        sql.push_str(" AND j.step_number = ?");
+        values.push((*step).into());
+    }
+    if *failed_only {
+        sql.push_str(" AND (j.state <> 'done' OR j.exit_code IS NOT 0 OR j.signal IS NOT NULL)");
+    }
+    if let Some(since_ns) = since_ns {
+        sql.push_str(" AND j.started_at_ns >= ?");
+        values.push((*since_ns).into());
+    }
+    sql.push_str(" ORDER BY j.id DESC");
+    (sql, values)
+}
+
+/// Reads [`SUMMARY_COLUMNS`].
+pub(super) fn summary_row(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
+    Ok(JobSummary {
+        id: row.get(0)?,
+        uid: json(row, 1, |text| {
+            text.parse().map_err(serde::de::Error::custom)
+        })?,
+        kind: kind(row, 2)?,
+        state: state(row, 3)?,
+        session_id: row.get(4)?,
+        step_number: row.get(5)?,
+        name: row.get(6)?,
+        argv: json(row, 7, |text| serde_json::from_str(text))?,
+        started_at_ns: row.get(8)?,
+        duration_ns: unsigned(row, 9)?,
+        outcome: Outcome {
+            exit_code: row.get(10)?,
+            signal: row.get(11)?,
+            interrupted: row.get(12)?,
+        },
+        complete: row.get(13)?,
+        input_count: unsigned(row, 14)?.unwrap_or(0),
+        output_count: unsigned(row, 15)?.unwrap_or(0),
+    })
+}
+
+/// Reads [`SUMMARY_COLUMNS`] and the documents after them; the files are still missing.
+fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
+    let summary = summary_row(row)?;
+    let completeness: Completeness = json(row, SUMMARY_WIDTH + 1, from_document)?;
+    let git: Option<GitState> = match row.get_ref(SUMMARY_WIDTH + 2)? {
+        rusqlite::types::ValueRef::Null => None,
+        _ => Some(json(row, SUMMARY_WIDTH + 2, from_document)?),
+    };
+    let host: HostFacts = json(row, SUMMARY_WIDTH + 3, from_document)?;
+    Ok(StoredJob {
+        id: summary.id,
+        session_id: summary.session_id,
+        step_number: summary.step_number,
+        record: JobRecord {
+            uid: summary.uid,
+            kind: summary.kind,
+            state: summary.state,
+            name: summary.name,
+            argv: summary.argv,
+            cwd: raw(row, SUMMARY_WIDTH)?,
+            started_at_ns: summary.started_at_ns,
+            duration_ns: summary.duration_ns,
+            outcome: summary.outcome,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            filtered: Vec::new(),
+            completeness,
+            git,
+            host,
+        },
+    })
+}
+
+/// Whether the job's name or command contains the lower-case `pattern`.
+fn mentions(job: &JobSummary, pattern: &str) -> bool {
+    let contains = |text: &str| text.to_lowercase().contains(pattern);
+    if job.name.as_deref().is_some_and(contains) {
+        return true;
+    }
+    let command = job
+        .argv
+        .iter()
+        .map(RawString::as_bytes)
+        .collect::<Vec<_>>()
+        .join(&b' ');
+    contains(&String::from_utf8_lossy(&command))
+}

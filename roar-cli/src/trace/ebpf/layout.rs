@@ -1,0 +1,157 @@
+//! Which fields of the kernel's structures the programs read, and where they are.
+
+use roar_common::{KernelLayout, SyscallAbi, UringLayout};
+
+use super::btf::{BtfError, KernelTypes};
+
+/// Finds every offset for the running kernel.
+pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfError> {
+    let at = |name: &str, path: &str| types.offset(name, path);
+    let (mtime, ctime) = (inode_time(types, "mtime")?, inode_time(types, "ctime")?);
+    let architecture = architecture(types)?;
+    Ok(KernelLayout {
+        regs_number: architecture.number,
+        native: architecture.native,
+        compat: architecture.compat,
+        task_compat_word: architecture.compat_word,
+        task_compat_mask: architecture.compat_mask,
+        task_tgid: at("task_struct", "tgid")?,
+        task_files: at("task_struct", "files")?,
+        task_fs: at("task_struct", "fs")?,
+        task_mm: at("task_struct", "mm")?,
+        task_signal: at("task_struct", "signal")?,
+        task_exit_code: at("task_struct", "exit_code")?,
+        signal_live: at("signal_struct", "live")?,
+        mm_arg_start: at("mm_struct", "arg_start")?,
+        mm_arg_end: at("mm_struct", "arg_end")?,
+        files_fdt: at("files_struct", "fdt")?,
+        fdt_max_fds: at("fdtable", "max_fds")?,
+        fdt_fd: at("fdtable", "fd")?,
+        file_inode: at("file", "f_inode")?,
+        file_mode: at("file", "f_mode")?,
+        file_mnt: at("file", "f_path.mnt")?,
+        file_dentry: at("file", "f_path.dentry")?,
+        fs_root_mnt: at("fs_struct", "root.mnt")?,
+        fs_root_dentry: at("fs_struct", "root.dentry")?,
+        fs_pwd_mnt: at("fs_struct", "pwd.mnt")?,
+        fs_pwd_dentry: at("fs_struct", "pwd.dentry")?,
+        mnt_to_id: at("mount", "mnt_id")?.wrapping_sub(at("mount", "mnt")?),
+        dentry_parent: at("dentry", "d_parent")?,
+        dentry_name: at("dentry", "d_name.name")?,
+        dentry_inode: at("dentry", "d_inode")?,
+        inode_mode: at("inode", "i_mode")?,
+        inode_ino: at("inode", "i_ino")?,
+        inode_generation: at("inode", "i_generation")?,
+        inode_nlink: at("inode", "i_nlink")?,
+        inode_size: at("inode", "i_size")?,
+        inode_sb: at("inode", "i_sb")?,
+        inode_mtime_sec: mtime.0,
+        inode_mtime_nsec: mtime.1,
+        inode_ctime_sec: ctime.0,
+        inode_ctime_nsec: ctime.1,
+        sb_dev: at("super_block", "s_dev")?,
+        sb_magic: at("super_block", "s_magic")?,
+        bprm_file: at("linux_binprm", "file")?,
+        vma_file: at("vm_area_struct", "vm_file")?,
+        vma_flags: at("vm_area_struct", "vm_flags")?,
+        uring: uring_layout(types).unwrap_or_default(),
+    })
+}
+
+/// Offsets for io_uring; an error where this kernel is not one that can be followed there.
+fn uring_layout(types: &KernelTypes) -> Result<UringLayout, BtfError> {
+    let at = |name: &str, path: &str| types.offset(name, path);
+    Ok(UringLayout {
+        opcode: at("io_kiocb", "opcode")?,
+        result: at("io_kiocb", "cqe.res")?,
+        open_flags: at("io_open", "how.flags")?,
+        open_slot: at("io_open", "file_slot")?,
+        splice_in: at("io_splice", "splice_fd_in")?,
+        splice_flags: at("io_splice", "flags")?,
+        rename_directories: at("io_rename", "old_dfd")?,
+        rename_paths: at("io_rename", "oldpath")?,
+        rename_flags: at("io_rename", "flags")?,
+        link_directories: at("io_link", "old_dfd")?,
+        link_paths: at("io_link", "oldpath")?,
+        unlink_directory: at("io_unlink", "dfd")?,
+        unlink_path: at("io_unlink", "filename")?,
+        unlink_flags: at("io_unlink", "flags")?,
+        mkdir_directory: at("io_mkdir", "dfd")?,
+        mkdir_path: at("io_mkdir", "filename")?,
+        filename_name: at("filename", "name")?,
+    })
+}
+
+/// Seconds and nanoseconds of an inode's time: separate fields since Linux 6.11, a
+/// `timespec64` before, named with two underscores for a while.
+fn inode_time(types: &KernelTypes, name: &str) -> Result<(u32, u32), BtfError> {
+    if let Some(seconds) = types.try_offset("inode", &format!("i_{name}_sec")) {
+        return Ok((seconds, types.offset("inode", &format!("i_{name}_nsec"))?));
+    }
+    for prefix in ["i_", "__i_"] {
+        if let Some(seconds) = types.try_offset("inode", &format!("{prefix}{name}.tv_sec")) {
+            return Ok((
+                seconds,
+                types.offset("inode", &format!("{prefix}{name}.tv_nsec"))?,
+            ));
+        }
+    }
+    Err(BtfError::Missing(format!("struct inode's {name}")))
+}
+
+/// Where a system call's number and arguments are.
+struct Architecture {
+    number: u32,
+    native: SyscallAbi,
+    compat: SyscallAbi,
+    compat_word: u32,
+    compat_mask: u32,
+}
+
+#[cfg(target_arch = "x86_64")]
+fn architecture(types: &KernelTypes) -> Result<Architecture, BtfError> {
+    /// `TS_COMPAT` of `thread_info::status`.
+    const TS_COMPAT: u32 = 0x2;
+    let registers = |names: [&str; 6]| -> Result<SyscallAbi, BtfError> {
+        let mut arguments = [0; 6];
+        for (slot, name) in arguments.iter_mut().zip(names) {
+            *slot = types.offset("pt_regs", name)?;
+        }
+        Ok(SyscallAbi { arguments })
+    };
+    let compat_word = types.try_offset("task_struct", "thread_info.status");
+    Ok(Architecture {
+        number: types.offset("pt_regs", "orig_ax")?,
+        native: registers(["di", "si", "dx", "r10", "r8", "r9"])?,
+        compat: registers(["bx", "cx", "dx", "si", "di", "bp"])?,
+        compat_word: compat_word.unwrap_or(0),
+        compat_mask: if compat_word.is_some() { TS_COMPAT } else { 0 },
+    })
+}
+
+#[cfg(target_arch = "aarch64")]
+fn architecture(types: &KernelTypes) -> Result<Architecture, BtfError> {
+    /// `TIF_32BIT` of `thread_info::flags`.
+    const TIF_32BIT: u32 = 1 << 22;
+    let registers = types.offset("pt_regs", "regs")?;
+    // The first argument's register holds the result at the exit; the kernel keeps a copy.
+    let mut arguments = [types.offset("pt_regs", "orig_x0")?; 6];
+    for (index, slot) in arguments.iter_mut().enumerate().skip(1) {
+        *slot = registers + index as u32 * 8;
+    }
+    let compat_word = types.try_offset("task_struct", "thread_info.flags");
+    Ok(Architecture {
+        number: types.offset("pt_regs", "syscallno")?,
+        native: SyscallAbi { arguments },
+        compat: SyscallAbi { arguments },
+        compat_word: compat_word.unwrap_or(0),
+        compat_mask: if compat_word.is_some() { TIF_32BIT } else { 0 },
+    })
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn architecture(_types: &KernelTypes) -> Result<Architecture, BtfError> {
+    Err(BtfError::Missing(
+        "register names of this architecture".into(),
+    ))
+}

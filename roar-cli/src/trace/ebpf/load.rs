@@ -1,0 +1,363 @@
+//! From the embedded object to attached programs.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya_log::EbpfLogger;
+use aya_obj::btf::BtfFeatures;
+use aya_obj::{Features, Object, ProgramSection};
+use roar_common::{Config, KernelLayout, UringLayout, lost, names};
+
+use super::btf::{BtfError, KernelTypes};
+use super::classes::class_table;
+use super::layout::kernel_layout;
+use super::sys;
+
+/// The compiled programs; `cargo xtask build-ebpf` makes the file.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar.bpf.o");
+
+/// The ring of aya-log's messages.
+const LOG_MAP: &str = "AYA_LOGS";
+
+/// Where the kernel keeps its type information.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why eBPF tracing is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel has no type information.
+    #[error("cannot read {KERNEL_BTF}: this kernel was built without BTF or hides it")]
+    NoKernelTypes(#[source] io::Error),
+    /// It has, but not what roar needs.
+    #[error(transparent)]
+    KernelTypes(#[from] BtfErrorBox),
+    /// bpf(2) refused.
+    #[error("bpf({operation}) failed for {object}")]
+    Bpf {
+        /// The operation.
+        operation: &'static str,
+        /// The map or program.
+        object: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The verifier rejected a program.
+    #[error("the kernel's verifier rejected the program {program}:\n{log}")]
+    Rejected {
+        /// The program.
+        program: String,
+        /// The end of the verifier's log.
+        log: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The embedded object is damaged.
+    #[error("the embedded eBPF object cannot be used: {0}")]
+    Object(String),
+}
+
+impl LoadError {
+    /// Whether capabilities are what is missing.
+    pub fn is_permission(&self) -> bool {
+        match self {
+            Self::Bpf { source, .. } | Self::Rejected { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The private type-information error, boxed for the public enum.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BtfErrorBox(String);
+
+impl From<BtfError> for LoadError {
+    fn from(error: BtfError) -> Self {
+        Self::KernelTypes(BtfErrorBox(error.to_string()))
+    }
+}
+
+/// Takes the programs' debug messages, line by line.
+pub struct KernelLog(pub Box<dyn Fn(&str) + Send + Sync>);
+
+impl log::Log for KernelLog {
+    fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        (self.0)(&format!("kernel: {}", record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Loaded and attached programs; everything is undone when this is dropped.
+pub(super) struct Loaded {
+    pub(super) events: RingBuf<MapData>,
+    events_fd: OwnedFd,
+    pub(super) lost: PerCpuArray<MapData, u64>,
+    /// Whether io_uring is followed.
+    pub(super) follows_uring: bool,
+    /// The programs' debug messages, when they were asked for.
+    pub(super) log: Option<EbpfLogger<KernelLog>>,
+    programs: Vec<OwnedFd>,
+    _links: Vec<OwnedFd>,
+}
+
+impl Loaded {
+    /// The ring buffer's descriptor.
+    pub(super) fn events_descriptor(&self) -> BorrowedFd<'_> {
+        // aya's RingBuf offers the raw descriptor only; the map inside it owns one.
+        self.events_fd.as_fd()
+    }
+
+    /// Program runs that the kernel skipped.
+    pub(super) fn recursion_misses(&self) -> io::Result<u64> {
+        self.programs
+            .iter()
+            .map(|program| sys::recursion_misses(program.as_fd()))
+            .sum()
+    }
+
+    /// The counters of `roar_common::lost`, summed over the CPUs.
+    pub(super) fn lost_counts(&self) -> Result<[u64; lost::COUNT as usize], aya::maps::MapError> {
+        let mut counts = [0; lost::COUNT as usize];
+        for (index, count) in counts.iter_mut().enumerate() {
+            *count = self.lost.get(&(index as u32), 0)?.iter().sum();
+        }
+        Ok(counts)
+    }
+}
+
+/// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
+pub(super) fn load(
+    config: &Config,
+    ring_bytes: u32,
+    log: Option<KernelLog>,
+) -> Result<Loaded, LoadError> {
+    let types = KernelTypes::parse(std::fs::read(KERNEL_BTF).map_err(LoadError::NoKernelTypes)?)?;
+    let layout = kernel_layout(&types)?;
+    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    patch_globals(&mut object, config, &layout, log.is_some())?;
+    let btf = object
+        .fixup_and_sanitize_btf(&btf_features())
+        .map_err(damaged)?
+        .ok_or_else(|| LoadError::Object("no type information".into()))?
+        .to_bytes();
+    let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
+    let mut maps = create_maps(&mut object, ring_bytes, log.is_some())?;
+    let sections: HashSet<usize> = object
+        .functions
+        .keys()
+        .map(|(section, _)| *section)
+        .collect();
+    object
+        .relocate_maps(
+            maps.iter()
+                .map(|(name, (map, fd))| (name.as_str(), fd.as_raw_fd(), map)),
+            &sections,
+        )
+        .map_err(damaged)?;
+    object.relocate_calls(&sections).map_err(damaged)?;
+    object.sanitize_functions(&features());
+
+    let follows_uring = layout.uring != UringLayout::default()
+        && URING
+            .iter()
+            .all(|(_, tracepoint)| types.typedef(&type_name(tracepoint)).is_ok());
+    let wanted = if follows_uring {
+        &PROGRAMS[..]
+    } else {
+        &PROGRAMS[URING.len()..]
+    };
+    let verify = |name: &str, tracepoint: &str| {
+        let program = object
+            .programs
+            .get(name)
+            .filter(|program| matches!(program.section, ProgramSection::BtfTracePoint))
+            .ok_or_else(|| LoadError::Object(format!("no program {name}")))?;
+        let function = object
+            .functions
+            .get(&program.function_key())
+            .ok_or_else(|| LoadError::Object(format!("no code for {name}")))?;
+        load_program(&sys::ProgramSpec {
+            name,
+            license: &program.license,
+            instructions: &function.instructions,
+            btf: btf.as_fd(),
+            func_info: &function.func_info.func_info_bytes(),
+            func_info_record: function.func_info_rec_size,
+            attach_id: types.typedef(&type_name(tracepoint))?,
+        })
+    };
+    // The kernel verifies programs of different threads side by side.
+    let programs: Vec<OwnedFd> = std::thread::scope(|scope| {
+        let verify = &verify;
+        let at_work: Vec<_> = wanted
+            .iter()
+            .map(|(name, tracepoint)| scope.spawn(move || verify(name, tracepoint)))
+            .collect();
+        let joined = at_work.into_iter().map(|thread| {
+            let failed = |_| LoadError::Object("a loading thread failed".into());
+            thread.join().map_err(failed)?
+        });
+        joined.collect::<Result<_, _>>()
+    })?;
+    let mut links = Vec::new();
+    // The process programs first: a traced process must be known before its calls are.
+    for (program, (name, _)) in programs.iter().zip(wanted) {
+        links.push(sys::attach(program.as_fd()).map_err(refused("BPF_RAW_TRACEPOINT_OPEN", name))?);
+    }
+    let log = match (log, programs.first()) {
+        (Some(log), Some(program)) => {
+            let id = sys::program_id(program.as_fd()).map_err(refused("info", LOG_MAP))?;
+            Some(EbpfLogger::init_from_id_with_logger(id, log).map_err(damaged)?)
+        }
+        _ => None,
+    };
+    let events_fd = maps
+        .get(names::EVENTS)
+        .ok_or_else(|| LoadError::Object("no event ring".into()))?
+        .1
+        .try_clone()
+        .map_err(refused("dup", names::EVENTS))?;
+    let events = take(&mut maps, names::EVENTS)?;
+    let lost = take(&mut maps, names::LOST)?;
+    Ok(Loaded {
+        events: RingBuf::try_from(events).map_err(damaged)?,
+        lost: PerCpuArray::try_from(lost).map_err(damaged)?,
+        events_fd,
+        follows_uring,
+        log,
+        programs,
+        _links: links,
+    })
+}
+
+/// The programs that follow io_uring, where the kernel lets them.
+const URING: [(&str, &str); 2] = [
+    ("roar_uring_submit", "io_uring_submit_req"),
+    ("roar_uring_done", "io_uring_complete"),
+];
+
+/// Every program and its tracepoint, in order of attachment.
+const PROGRAMS: [(&str, &str); 6] = [
+    URING[0],
+    URING[1],
+    ("roar_newtask", "task_newtask"),
+    ("roar_exit", "sched_process_exit"),
+    ("roar_exec", "sched_process_exec"),
+    ("roar_sys_exit", "sys_exit"),
+];
+
+/// The type by which BTF knows a tracepoint.
+fn type_name(tracepoint: &str) -> String {
+    format!("btf_trace_{tracepoint}")
+}
+
+fn load_program(spec: &sys::ProgramSpec<'_>) -> Result<OwnedFd, LoadError> {
+    sys::load_program(spec, &mut []).or_else(|error| {
+        if error.raw_os_error() == Some(libc::EPERM) {
+            return Err(refused("BPF_PROG_LOAD", spec.name)(error));
+        }
+        // Once more, for the reason.
+        let mut log = vec![0; 1 << 20];
+        match sys::load_program(spec, &mut log) {
+            Ok(program) => Ok(program),
+            Err(source) => Err(LoadError::Rejected {
+                program: spec.name.to_owned(),
+                log: log_end(&log),
+                source,
+            }),
+        }
+    })
+}
+
+/// The last lines of a verifier log.
+fn log_end(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log.split(|b| *b == 0).next().unwrap_or_default());
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(24)..].join("\n")
+}
+
+fn patch_globals(
+    object: &mut Object,
+    config: &Config,
+    layout: &KernelLayout,
+    debug: bool,
+) -> Result<(), LoadError> {
+    // The levels of aya-log are those of the log crate; 0 is none.
+    let level = [if debug { log::Level::Debug as u8 } else { 0 }];
+    let classes = class_table();
+    let globals = HashMap::from([
+        (names::CONFIG, (sys::config_bytes(config), true)),
+        (names::LAYOUT, (sys::layout_bytes(layout), true)),
+        (names::CLASSES, (classes.as_slice(), true)),
+        (aya_log::LEVEL, (level.as_slice(), true)),
+    ]);
+    object.patch_map_data(globals).map_err(damaged)
+}
+
+type Maps = HashMap<String, (aya_obj::Map, OwnedFd)>;
+
+fn create_maps(object: &mut Object, ring_bytes: u32, debug: bool) -> Result<Maps, LoadError> {
+    let mut maps = Maps::new();
+    for (name, mut map) in object.maps.drain() {
+        if name == names::EVENTS {
+            map.set_max_entries(ring_bytes);
+        } else if name == LOG_MAP && !debug {
+            // It must exist; nothing is ever put into it.
+            map.set_max_entries(rustix::param::page_size() as u32);
+        }
+        let fd = sys::create_map(&name, &map).map_err(refused("BPF_MAP_CREATE", &name))?;
+        if matches!(map.section_kind(), aya_obj::EbpfSectionKind::Rodata) {
+            sys::fill_and_freeze(fd.as_fd(), map.data())
+                .map_err(refused("BPF_MAP_FREEZE", &name))?;
+        }
+        maps.insert(name, (map, fd));
+    }
+    Ok(maps)
+}
+
+fn take(maps: &mut Maps, name: &str) -> Result<Map, LoadError> {
+    let (_, fd) = maps
+        .remove(name)
+        .ok_or_else(|| LoadError::Object(format!("no map {name}")))?;
+    Map::from_map_data(MapData::from_fd(fd).map_err(damaged)?).map_err(damaged)
+}
+
+fn damaged(error: impl std::fmt::Display) -> LoadError {
+    LoadError::Object(error.to_string())
+}
+
+fn refused(operation: &'static str, object: &str) -> impl FnOnce(io::Error) -> LoadError {
+    let object = object.to_owned();
+    move |source| LoadError::Bpf {
+        operation,
+        object,
+        source,
+    }
+}
+
+/// What the minimum kernel (5.17) is known to have; probing would cost more than it tells.
+fn btf_features() -> BtfFeatures {
+    BtfFeatures::new(true, true, true, false, true, true, true, false)
+}
+
+fn features() -> Features {
+    Features::new(
+        true,
+        true,
+        true,
+        true,
+        true,
+        false,
+        false,
+        Some(btf_features()),
+    )
+}

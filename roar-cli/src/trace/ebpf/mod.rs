@@ -1,0 +1,178 @@
+//! Tracing by eBPF: complete, cheap, and in need of CAP_BPF and CAP_PERFMON.
+//!
+//! `load` puts the programs into the kernel, `decode` reads what they send, `translate` makes
+//! events of it. What the programs do is told in roar-ebpf. Minimum kernel: 5.17 with BTF.
+
+mod btf;
+mod classes;
+mod decode;
+mod layout;
+mod load;
+mod mounts;
+mod sys;
+mod translate;
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use roar_common::{Config, REGISTER_PRCTL, lost};
+
+pub use load::{BtfErrorBox, KernelLog, LoadError};
+
+use self::load::Loaded;
+use self::translate::Translator;
+use super::Summary;
+use crate::event::TraceEvent;
+use crate::model::{Gap, GapKind, LostEvents};
+
+/// Size of the ring buffer unless told otherwise.
+const RING_BYTES: u32 = 8 << 20;
+
+/// An eBPF tracer, attached and waiting for its command to register itself.
+pub struct EbpfTracer {
+    loaded: Loaded,
+    cookie: u64,
+    translator: Translator,
+    malformed: u64,
+}
+
+impl EbpfTracer {
+    /// Loads and attaches the programs. `ring_bytes` is for tests of loss; a power of two.
+    /// `log` takes the programs' debug messages, which are compiled out without it.
+    ///
+    /// # Errors
+    /// The kernel lacks what is needed, or refuses.
+    pub fn attach(ring_bytes: Option<u32>, log: Option<KernelLog>) -> Result<Self, LoadError> {
+        let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
+        let cookie = random_cookie();
+        let config = Config {
+            cookie,
+            wakeup_bytes: u64::from(ring_bytes / 8),
+            cgroup_id: 0,
+        };
+        let loaded = load::load(&config, ring_bytes, log)?;
+        let translator = Translator::new(loaded.follows_uring);
+        Ok(Self {
+            loaded,
+            cookie,
+            translator,
+            malformed: 0,
+        })
+    }
+
+    /// What the forked child does right before it executes the command: one call that only the
+    /// programs understand.
+    pub fn registration(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+        let cookie = self.cookie;
+        move || {
+            super::sys::prctl_unknown(REGISTER_PRCTL, cookie);
+            Ok(())
+        }
+    }
+
+    /// Becomes readable when the ring fills.
+    ///
+    /// # Errors
+    /// The process is out of descriptors.
+    pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        self.loaded.events_descriptor().try_clone_to_owned()
+    }
+
+    /// Takes everything out of the ring.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(TraceEvent)) {
+        self.translator.forget_directories();
+        if let Some(log) = &mut self.loaded.log {
+            log.flush();
+        }
+        while let Some(item) = self.loaded.events.next() {
+            match decode::decode(&item) {
+                Some(record) => {
+                    if let Some(event) = self.translator.translate(&record) {
+                        sink(event);
+                    }
+                }
+                None => self.malformed += 1,
+            }
+        }
+    }
+
+    /// What was lost so far.
+    pub fn summary(&self) -> Summary {
+        let mut lost_events = LostEvents::new();
+        let mut gaps = Vec::new();
+        match self.loaded.lost_counts() {
+            Ok(counts) => {
+                for (index, class) in LOST_CLASSES {
+                    let count = counts[index as usize];
+                    if count > 0 {
+                        lost_events.insert(class.to_owned(), count);
+                    }
+                }
+                for (index, detail) in GAP_CLASSES {
+                    let count = counts[index as usize];
+                    if count > 0 {
+                        let kind = GapKind::UnresolvedPath;
+                        gaps.push(Gap {
+                            kind,
+                            detail: detail.to_owned(),
+                            count,
+                        });
+                    }
+                }
+            }
+            Err(error) => gaps.push(Gap {
+                kind: GapKind::ObserverLost,
+                detail: format!("the loss counters could not be read: {error}"),
+                count: 1,
+            }),
+        }
+        match self.loaded.recursion_misses() {
+            Ok(0) => {}
+            Ok(misses) => {
+                lost_events.insert("skipped".to_owned(), misses);
+            }
+            Err(error) => gaps.push(Gap {
+                kind: GapKind::ObserverLost,
+                detail: format!("the count of skipped program runs could not be read: {error}"),
+                count: 1,
+            }),
+        }
+        if self.malformed > 0 {
+            lost_events.insert("malformed".to_owned(), self.malformed);
+        }
+        Summary { lost_events, gaps }
+    }
+}
+
+/// Counters that are lost events.
+const LOST_CLASSES: [(u32, &str); 5] = [
+    (lost::PROCESS, "process"),
+    (lost::FILE, "file"),
+    (lost::NAME, "name"),
+    (lost::NOTE, "note"),
+    (lost::UNTRACKED_PROCESS, "untracked_process"),
+];
+
+/// Counters that are gaps.
+const GAP_CLASSES: [(u32, &str); 3] = [
+    (
+        lost::UNREADABLE_PATH,
+        "a path argument could not be read from the process's memory",
+    ),
+    (
+        lost::VANISHED_DESCRIPTOR,
+        "a descriptor was closed by another thread during the call",
+    ),
+    (
+        lost::UNREADABLE_KERNEL,
+        "a memory mapping could not be looked up",
+    ),
+];
+
+/// A value that no other program passes by chance.
+fn random_cookie() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}

@@ -1,0 +1,181 @@
+//! From a file-system path to a path that users know: the mounts of roar's own namespace.
+
+use std::collections::HashMap;
+
+use crate::event::PathQuality;
+
+/// One line of mountinfo(5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    /// Major and minor in the kernel's internal encoding.
+    device: u32,
+    /// The directory of the file system that is mounted.
+    root: Vec<u8>,
+    /// Where.
+    point: Vec<u8>,
+}
+
+/// The mounts, by id.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    by_id: HashMap<u32, Mount>,
+}
+
+impl Mounts {
+    /// Parses the text of `/proc/self/mountinfo`. Lines that make no sense are skipped.
+    pub(super) fn parse(text: &[u8]) -> Self {
+        let by_id = text.split(|b| *b == b'\n').filter_map(parse_line).collect();
+        Self { by_id }
+    }
+
+    /// Whether a mount id is one of roar's namespace.
+    pub(super) fn knows(&self, mount_id: u32) -> bool {
+        self.by_id.contains_key(&mount_id)
+    }
+
+    /// The path that `inside`, a path within its file system, has in roar's namespace: through
+    /// its own mount, else (another namespace) through the mount of the same file system that
+    /// reaches deepest. Where there is none, the path stays as it is.
+    pub(super) fn locate(
+        &self,
+        mount_id: u32,
+        device: u32,
+        inside: &[u8],
+    ) -> (Vec<u8>, PathQuality) {
+        if let Some(path) = self
+            .by_id
+            .get(&mount_id)
+            .and_then(|mount| mount.place(inside))
+        {
+            return (path, PathQuality::Full);
+        }
+        let candidates = self.by_id.values().filter(|mount| mount.device == device);
+        let deepest = candidates
+            .filter_map(|mount| mount.place(inside).map(|path| (mount, path)))
+            .max_by_key(|(mount, _)| (mount.root.len(), std::cmp::Reverse(mount.point.len())));
+        match deepest {
+            Some((_, path)) => (path, PathQuality::Full),
+            None => (inside.to_vec(), PathQuality::Foreign),
+        }
+    }
+}
+
+impl Mount {
+    /// Where this mount shows a path of its file system, if it does.
+    fn place(&self, inside: &[u8]) -> Option<Vec<u8>> {
+        let rest = if self.root == b"/" {
+            inside
+        } else {
+            let rest = inside.strip_prefix(self.root.as_slice())?;
+            if !rest.is_empty() && rest[0] != b'/' {
+                return None;
+            }
+            rest
+        };
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let mut path = self.point.clone();
+        if !rest.is_empty() {
+            if path != b"/" {
+                path.push(b'/');
+            }
+            path.extend_from_slice(rest);
+        }
+        Some(path)
+    }
+}
+
+fn parse_line(line: &[u8]) -> Option<(u32, Mount)> {
+    let mut fields = line.split(|b| *b == b' ');
+    let id = number(fields.next()?)?;
+    let _parent = fields.next()?;
+    let mut device = fields.next()?.split(|b| *b == b':');
+    let (major, minor) = (number(device.next()?)?, number(device.next()?)?);
+    let root = unescape(fields.next()?);
+    let point = unescape(fields.next()?);
+    Some((
+        id,
+        Mount {
+            device: major << 20 | minor,
+            root,
+            point,
+        },
+    ))
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Octal escapes, as the kernel writes space, tab, newline and backslash.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|digits| {
+            byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
+        });
+        if let Some(digits) = octal {
+            out.push(
+                digits
+                    .iter()
+                    .fold(0_u8, |value, digit| value.wrapping_mul(8) + (digit - b'0')),
+            );
+            rest = &tail[3..];
+        } else {
+            out.push(byte);
+            rest = tail;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n\
+        30 22 0:21 / /tmp rw - tmpfs tmpfs rw\n\
+        31 22 254:0 /srv/data /mnt/a\\040b rw - ext4 /dev/vda rw\n\
+        garbage\n";
+
+    #[track_caller]
+    fn check(mount_id: u32, device: (u32, u32), inside: &str, expected: (&str, PathQuality)) {
+        let (path, quality) =
+            Mounts::parse(TEXT).locate(mount_id, device.0 << 20 | device.1, inside.as_bytes());
+        assert_eq!((String::from_utf8_lossy(&path).as_ref(), quality), expected);
+    }
+
+    #[test]
+    fn paths_of_mounts() {
+        check(
+            22,
+            (254, 0),
+            "/etc/passwd",
+            ("/etc/passwd", PathQuality::Full),
+        );
+        check(30, (0, 21), "/x", ("/tmp/x", PathQuality::Full));
+        check(30, (0, 21), "/", ("/tmp", PathQuality::Full));
+        check(
+            31,
+            (254, 0),
+            "/srv/data/f",
+            ("/mnt/a b/f", PathQuality::Full),
+        );
+        // Outside the bind mount's root: the file system's other mount shows it.
+        check(
+            31,
+            (254, 0),
+            "/srv/database",
+            ("/srv/database", PathQuality::Full),
+        );
+        // Another namespace's mount of a file system that is mounted here too.
+        check(999, (0, 21), "/y", ("/tmp/y", PathQuality::Full));
+        check(
+            999,
+            (254, 0),
+            "/srv/data/f",
+            ("/mnt/a b/f", PathQuality::Full),
+        );
+        check(999, (0, 99), "/y", ("/y", PathQuality::Foreign));
+    }
+}

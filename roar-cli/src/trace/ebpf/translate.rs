@@ -1,0 +1,360 @@
+//! Records into events: paths as users know them.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use roar_common::{access, flags, name_op, note};
+
+use super::decode::{Body, FileRecord, NameRecord, NamedPath, Record, join_names};
+use super::mounts::Mounts;
+use crate::event::{
+    Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
+};
+use crate::model::{Gap, GapKind, RawString};
+
+/// Turns records into events. Keeps the mount table and a short-lived cache of directories.
+pub(super) struct Translator {
+    mounts: Mounts,
+    real_directories: HashMap<Vec<u8>, Vec<u8>>,
+    /// Generations of files that had no name when they were touched (`O_TMPFILE`), by device
+    /// and inode number: when one is linked, only stat can tell which it was.
+    nameless: HashMap<(u32, u64), u32>,
+    /// Changes of names that io_uring requests announced, by request.
+    announced: HashMap<u64, EventKind>,
+    /// Whether io_uring is followed; where it is not, its use is a gap.
+    follows_uring: bool,
+}
+
+impl Translator {
+    pub(super) fn new(follows_uring: bool) -> Self {
+        Self {
+            mounts: read_mounts(),
+            real_directories: HashMap::new(),
+            nameless: HashMap::new(),
+            announced: HashMap::new(),
+            follows_uring,
+        }
+    }
+
+    /// To be called between batches: names may have changed since.
+    pub(super) fn forget_directories(&mut self) {
+        self.real_directories.clear();
+    }
+
+    /// The event that a record stands for; none for what no user would call a file.
+    pub(super) fn translate(&mut self, record: &Record<'_>) -> Option<TraceEvent> {
+        let kind = match &record.body {
+            Body::Start { parent } => EventKind::Started {
+                parent: (*parent != 0).then_some(ProcessId(*parent)),
+            },
+            Body::Exit { code } => exited(*code),
+            Body::Exec { file, argv } => EventKind::Executed {
+                image: Some(self.file_state(file, record.flags))
+                    .filter(|image| !is_anonymous(file, image)),
+                argv: split_arguments(argv),
+                argv_truncated: record.flags & (flags::ARGV_CUT | flags::ARGV_UNREADABLE) != 0,
+            },
+            Body::File(file) => {
+                let state = self.file_state(file, record.flags);
+                if is_anonymous(file, &state) {
+                    return None;
+                }
+                EventKind::Touched {
+                    access: access_of(file)?,
+                    file: state,
+                }
+            }
+            Body::Name(name) => {
+                let change = self.name_changed(name)?;
+                if name.request != 0 {
+                    self.announced.insert(name.request, change);
+                    return None;
+                }
+                change
+            }
+            Body::Outcome { request, result } => {
+                let change = self.announced.remove(request)?;
+                if *result < 0 {
+                    return None;
+                }
+                change
+            }
+            Body::Note { note } if *note == note::IO_URING && self.follows_uring => return None,
+            Body::Note { note } => EventKind::Gap(noted(*note)),
+        };
+        Some(TraceEvent {
+            at_ns: record.time_ns,
+            process: ProcessId(record.process),
+            kind,
+        })
+    }
+
+    fn file_state(&mut self, file: &FileRecord<'_>, record_flags: u16) -> FileState {
+        let inside = join_names(file.names);
+        let (path, mut quality) = self.locate(file.mount_id, file.device, &inside);
+        if record_flags & flags::PATH_CUT != 0 {
+            quality = PathQuality::Truncated;
+        } else if file.nlink == 0 && quality == PathQuality::Full {
+            quality = PathQuality::Unlinked;
+        }
+        if file.nlink == 0 {
+            self.nameless
+                .insert((file.device, file.inode), file.generation);
+        }
+        FileState {
+            id: Some(FileId {
+                device: u64::from(file.device),
+                inode: file.inode,
+                generation: file.generation,
+            }),
+            path: path.into(),
+            quality,
+            size_bytes: file.size,
+            mtime_ns: file.mtime_ns,
+            ctime_ns: file.ctime_ns,
+        }
+    }
+
+    fn locate(&mut self, mount_id: u32, device: u32, inside: &[u8]) -> (Vec<u8>, PathQuality) {
+        if !self.mounts.knows(mount_id) {
+            // A mount made since, or one of another namespace.
+            self.mounts = read_mounts();
+        }
+        self.mounts.locate(mount_id, device, inside)
+    }
+
+    fn name_changed(&mut self, name: &NameRecord<'_>) -> Option<EventKind> {
+        let change = match name.op {
+            name_op::RENAME => NameChange::Rename,
+            name_op::EXCHANGE => NameChange::Exchange,
+            name_op::LINK | name_op::LINK_DESCRIPTOR => NameChange::Link,
+            name_op::SYMLINK => {
+                let target = RawString::new(name.first.string);
+                return Some(EventKind::Symlinked {
+                    path: self.path_of(&name.second),
+                    target,
+                });
+            }
+            name_op::UNLINK | name_op::RMDIR => {
+                return Some(EventKind::Removed {
+                    path: self.path_of(&name.first),
+                });
+            }
+            name_op::MKDIR => {
+                return Some(EventKind::DirectoryMade {
+                    path: self.path_of(&name.first),
+                });
+            }
+            name_op::TRUNCATE => return self.by_path(&name.first, Access::Truncated),
+            name_op::MKNOD => return self.by_path(&name.first, Access::Created),
+            _ => return None,
+        };
+        let to = self.path_of(&name.second);
+        let id = if self.nameless.is_empty() {
+            None
+        } else {
+            self.nameless_at(&to, name)
+        };
+        Some(EventKind::Renamed {
+            from: self.path_of(&name.first),
+            to,
+            change,
+            id,
+        })
+    }
+
+    /// The identity of a file that got its first name.
+    fn nameless_at(&self, to: &RawString, name: &NameRecord<'_>) -> Option<FileId> {
+        let id = look(to, name.second.device)?.id?;
+        let generation = self.nameless.get(&(name.second.device, id.inode))?;
+        Some(FileId {
+            generation: *generation,
+            ..id
+        })
+    }
+
+    /// A file that the call named by its path alone.
+    fn by_path(&mut self, named: &NamedPath<'_>, access: Access) -> Option<EventKind> {
+        let path = self.path_of(named);
+        // truncate(2) follows symbolic links.
+        let real = RawString::from_path(&path.to_path_buf().canonicalize().ok()?);
+        // By name only: stat does not tell the generation.
+        let file = FileState {
+            id: None,
+            ..look(&real, named.device)?
+        };
+        Some(EventKind::Touched { file, access })
+    }
+
+    /// The absolute path that a call named: its directory real, its last name as given.
+    fn path_of(&mut self, named: &NamedPath<'_>) -> RawString {
+        let base = join_names(named.names);
+        let (base, _) = self.locate(named.mount_id, named.device, &base);
+        let string = trim_end(named.string);
+        let (parent, leaf) = match string.iter().rposition(|b| *b == b'/') {
+            Some(at) => (&string[..at], &string[at + 1..]),
+            None => (&b""[..], string),
+        };
+        let mut directory = base;
+        if !parent.is_empty() {
+            directory = self.real_directory(&joined(&directory, parent));
+        }
+        match leaf {
+            b"" | b"." => directory.into(),
+            b".." => self.real_directory(&joined(&directory, b"..")).into(),
+            leaf => joined(&directory, leaf).into(),
+        }
+    }
+
+    /// A directory with symbolic links resolved where it still exists, else by the text alone.
+    fn real_directory(&mut self, path: &[u8]) -> Vec<u8> {
+        if let Some(real) = self.real_directories.get(path) {
+            return real.clone();
+        }
+        let raw = RawString::new(path);
+        let real = raw.to_path_buf().canonicalize().map_or_else(
+            |_| lexical(path),
+            |real| RawString::from_path(&real).as_bytes().to_vec(),
+        );
+        self.real_directories.insert(path.to_vec(), real.clone());
+        real
+    }
+}
+
+/// Anonymous memory (memfd, shared memory): no file of anybody's.
+fn is_anonymous(file: &FileRecord<'_>, state: &FileState) -> bool {
+    state.quality == PathQuality::Foreign && file.nlink == 0
+}
+
+fn read_mounts() -> Mounts {
+    // Unreadable (no /proc): every path is then reported as foreign, which the record says.
+    Mounts::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
+}
+
+fn exited(code: u32) -> EventKind {
+    let signal = (code & 0x7f) as i32;
+    if signal == 0 {
+        EventKind::Exited {
+            code: Some((code >> 8 & 0xff) as i32),
+            signal: None,
+        }
+    } else {
+        EventKind::Exited {
+            code: None,
+            signal: Some(signal),
+        }
+    }
+}
+
+fn access_of(file: &FileRecord<'_>) -> Option<Access> {
+    Some(match file.access {
+        access::READ => Access::Read,
+        access::MAPPED => Access::Mapped,
+        access::OPENED_WRITE => Access::OpenedWrite,
+        access::WRITTEN => Access::Written { bytes: file.result },
+        access::MAPPED_WRITE => Access::MappedWrite,
+        access::CREATED => Access::Created,
+        access::TRUNCATED => Access::Truncated,
+        access::EXECUTED => Access::Executed,
+        _ => return None,
+    })
+}
+
+fn noted(what: u32) -> Gap {
+    let (kind, detail) = match what {
+        note::IO_URING => (
+            GapKind::IoUring,
+            "the command used io_uring; files that it read or wrote only that way are not seen"
+                .to_owned(),
+        ),
+        other => (GapKind::Inconsistent, format!("unknown note {other}")),
+    };
+    Gap {
+        kind,
+        detail,
+        count: 1,
+    }
+}
+
+/// The state of a path as it is now. The identity is given only where stat's device is the
+/// kernel's (not on btrfs or overlayfs).
+fn look(path: &RawString, device: u32) -> Option<FileState> {
+    let metadata = Path::new(&path.to_os_string()).symlink_metadata().ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let dev = metadata.dev();
+    let stat_device = rustix::fs::major(dev) << 20 | rustix::fs::minor(dev);
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+    Some(FileState {
+        id: (stat_device == device).then(|| FileId {
+            device: u64::from(device),
+            inode: metadata.ino(),
+            generation: 0,
+        }),
+        path: path.clone(),
+        quality: PathQuality::Full,
+        size_bytes: metadata.len(),
+        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+fn split_arguments(bytes: &[u8]) -> Vec<RawString> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    bytes.split(|b| *b == 0).map(RawString::new).collect()
+}
+
+fn trim_end(string: &[u8]) -> &[u8] {
+    let end = string
+        .iter()
+        .rposition(|b| *b != b'/')
+        .map_or(0, |at| at + 1);
+    &string[..end]
+}
+
+fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
+    let rest = &rest[rest.iter().position(|b| *b != b'/').unwrap_or(rest.len())..];
+    let mut path = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
+    path.push(b'/');
+    path.extend_from_slice(rest);
+    path
+}
+
+/// `.` and `..` taken out of an absolute path by its text.
+fn lexical(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(kept.pop()),
+            part => kept.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in kept {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if out.is_empty() { b"/".to_vec() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_paths() {
+        assert_eq!(lexical(b"/a/./b//../c/"), b"/a/c");
+        assert_eq!(lexical(b"/../.."), b"/");
+        assert_eq!(joined(b"/", b"x"), b"/x");
+        assert_eq!(joined(b"/a", b"//x/y"), b"/a/x/y");
+        assert_eq!(trim_end(b"a//"), b"a");
+        assert_eq!(trim_end(b"/"), b"");
+        assert_eq!(
+            split_arguments(b"sh\0-c\0\0"),
+            ["sh".into(), "-c".into(), RawString::default()]
+        );
+    }
+}

@@ -1,0 +1,360 @@
+//! What each watched call will do to which file.
+//!
+//! Every function here looks, lets the call go on, and tells, in the order that its call
+//! needs; a call that the kernel will refuse tells nothing.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::fs::ResolveFlags;
+use rustix::io::Errno;
+
+use super::calls::{self, At, Call, Intent, WriteIntent};
+use super::folders::Near;
+use super::look::{self, Located, Looker};
+use super::memory::Unread;
+use super::pending::Effect;
+use super::reach::{Task, descriptor, locate, may, may_read_by_mode};
+use super::supervisor::{Over, Supervisor, Work};
+use super::verdict::{READ, WRITE};
+use crate::event::{Access, FileState, NameChange};
+use crate::model::GapKind;
+
+impl Supervisor {
+    /// Judges one call. Calls that are not released here are released by the caller.
+    pub(super) fn judge(&mut self, work: &mut Work<'_>, call: Call) -> Result<(), Unread> {
+        match call {
+            Call::Open { at, flags } => self.open(work, at, flags, ResolveFlags::empty()),
+            Call::OpenHow { at, how } => {
+                // struct open_how: flags, mode, resolve, eight bytes each.
+                let flags = work.memory.word(how, 8)? as i32;
+                let resolve = work.memory.word(how.wrapping_add(16), 8)?;
+                self.open(work, at, flags, ResolveFlags::from_bits_retain(resolve))
+            }
+            Call::Exec { at, argv, flags } => self.exec(work, at, argv, flags),
+            Call::Rename { from, to, flags } => self.rename(work, from, to, flags),
+            Call::Link { from, to, flags } => self.link(work, from, to, flags),
+            Call::Symlink { target, at } => {
+                let target = work.memory.path(target)?;
+                self.make(work, at, |entry| Effect::Symlinked(entry, target))
+            }
+            Call::Unlink { at } => self.unlink(work, at),
+            Call::MakeDirectory { at } => self.make(work, at, Effect::DirectoryMade),
+            Call::MakeNode { at, mode } => match mode & libc::S_IFMT {
+                0 | libc::S_IFREG => self.make(work, at, Effect::Created),
+                _ => Ok(()),
+            },
+            Call::Truncate { at, length } => self.truncate(work, at, length),
+            Call::OpenByHandle => {
+                self.gap(
+                    GapKind::UnresolvedPath,
+                    "files opened by handle (open_by_handle_at)",
+                );
+                Ok(())
+            }
+            Call::Namespace => {
+                self.roots_change = true;
+                self.folders.forget();
+                Ok(())
+            }
+            Call::ChangeDirectory => {
+                self.folders.moves(&work.task);
+                Ok(())
+            }
+            Call::Credentials => {
+                self.credentials_change.push(work.task.thread);
+                Ok(())
+            }
+            Call::IoUringSetup => {
+                self.refuse_io_uring(work);
+                Ok(())
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        work: &mut Work<'_>,
+        at: At,
+        flags: i32,
+        resolve: ResolveFlags,
+    ) -> Result<(), Unread> {
+        let intent = calls::intent(flags);
+        if intent == Intent::None {
+            return Ok(());
+        }
+        let path = work.memory.path(at.path)?;
+        let follow = flags & libc::O_NOFOLLOW == 0;
+        match intent {
+            Intent::None => {}
+            Intent::Read => {
+                let (task, now_ns) = (&work.task, self.now_ns);
+                let near = Some(resolve.is_empty())
+                    .filter(|plain| *plain)
+                    .and_then(|_| {
+                        self.folders
+                            .near(&mut self.looker, task, at.dirfd, &path, now_ns)
+                    });
+                let located = match &near {
+                    Some(_) => None,
+                    None => locate(task, at.dirfd, path.clone()).ok(),
+                };
+                if !self.release(work) {
+                    return Ok(());
+                }
+                self.confirm(Over::Thread(work.task.thread));
+                match (near, located) {
+                    (Some(near), _) => self.tell_read_near(&work.task, &near, follow),
+                    (None, Some(located)) => {
+                        self.tell_read(&work.task, located.open(follow, resolve));
+                    }
+                    (None, None) => {}
+                }
+            }
+            Intent::Write(intent) => {
+                if let Ok(located) = locate(&work.task, at.dirfd, path) {
+                    self.open_write(work, &located, intent, follow, resolve);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of the thread itself is needed any more: it may have ended by now.
+    fn tell_read_near(&mut self, task: &Task, near: &Near, follow: bool) {
+        match near.look(&self.looker) {
+            Some((state, status)) if may_read_by_mode(task, &status) => {
+                if look::is_regular(&status) {
+                    self.touched(task.process, state, Access::OpenedRead);
+                }
+            }
+            _ => self.tell_read(task, near.open(follow)),
+        }
+    }
+
+    fn tell_read(&mut self, task: &Task, file: Result<OwnedFd, Errno>) {
+        let Ok(file) = file else { return };
+        let Ok(status) = Looker::status(file.as_fd()) else {
+            return;
+        };
+        if look::is_regular(&status) && may(task, &file, &status, READ) {
+            let state = self.looker.state(file.as_fd(), &status, task.process);
+            self.touched(task.process, state, Access::OpenedRead);
+        }
+    }
+
+    fn open_write(
+        &mut self,
+        work: &mut Work<'_>,
+        located: &Located,
+        intent: WriteIntent,
+        follow: bool,
+        resolve: ResolveFlags,
+    ) {
+        self.confirm(Over::Thread(work.task.thread));
+        let process = work.task.process;
+        let file = match located.open(follow, resolve) {
+            Ok(file) => file,
+            Err(Errno::NOENT) if intent.creates => {
+                if let Ok(entry) = located.entry()
+                    && !located.path.ends_with(b"/")
+                    && self.release(work)
+                {
+                    self.expect(&work.task, Effect::Created(entry));
+                }
+                return;
+            }
+            Err(_) => return,
+        };
+        let Ok(status) = Looker::status(file.as_fd()) else {
+            return;
+        };
+        // O_RDONLY | O_CREAT on a file that exists is a read.
+        let want = match (intent.reads, intent.writes) {
+            (true, true) => READ | WRITE,
+            (false, _) => WRITE,
+            (true, false) => READ,
+        };
+        let opens =
+            look::is_regular(&status) && !intent.exclusive && may(&work.task, &file, &status, want);
+        if !opens {
+            return;
+        }
+        let state = self.looker.state(file.as_fd(), &status, process);
+        if intent.empties {
+            if self.release(work) {
+                self.writes.mark_written(state.id);
+                let emptied = FileState {
+                    size_bytes: 0,
+                    ..state
+                };
+                self.touched(process, emptied, Access::Truncated);
+            }
+            return;
+        }
+        if intent.writes {
+            self.opened_for_writing(process, file.as_fd(), &status, &state, intent.reads);
+        }
+        if self.release(work) {
+            if intent.reads {
+                self.touched(process, state.clone(), Access::OpenedRead);
+            }
+            if intent.writes {
+                self.touched(process, state, Access::OpenedWrite);
+            }
+        }
+    }
+
+    fn truncate(&mut self, work: &mut Work<'_>, at: At, length: u64) -> Result<(), Unread> {
+        self.confirm(Over::Thread(work.task.thread));
+        let path = work.memory.path(at.path)?;
+        let Ok(located) = locate(&work.task, at.dirfd, path) else {
+            return Ok(());
+        };
+        let Ok(file) = located.open(true, ResolveFlags::empty()) else {
+            return Ok(());
+        };
+        let Ok(status) = Looker::status(file.as_fd()) else {
+            return Ok(());
+        };
+        if look::is_regular(&status) && may(&work.task, &file, &status, WRITE) {
+            let state = self.looker.state(file.as_fd(), &status, work.task.process);
+            let state = FileState {
+                size_bytes: length,
+                ..state
+            };
+            if self.release(work) {
+                self.touched(work.task.process, state, Access::Truncated);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        work: &mut Work<'_>,
+        at: At,
+        effect: impl FnOnce(look::Entry) -> Effect,
+    ) -> Result<(), Unread> {
+        self.confirm(Over::Thread(work.task.thread));
+        let path = work.memory.path(at.path)?;
+        let Ok(located) = locate(&work.task, at.dirfd, path) else {
+            return Ok(());
+        };
+        let Ok(entry) = located.entry() else {
+            return Ok(());
+        };
+        // What is there already was not made by this call.
+        if matches!(entry.status(), Err(Errno::NOENT)) && self.release(work) {
+            self.expect(&work.task, effect(entry));
+        }
+        Ok(())
+    }
+
+    fn unlink(&mut self, work: &mut Work<'_>, at: At) -> Result<(), Unread> {
+        self.confirm(Over::Thread(work.task.thread));
+        let path = work.memory.path(at.path)?;
+        let Ok(located) = locate(&work.task, at.dirfd, path) else {
+            return Ok(());
+        };
+        let Ok(entry) = located.entry() else {
+            return Ok(());
+        };
+        let Ok(was) = entry.status() else {
+            return Ok(());
+        };
+        self.compare_before_change(&entry, &was, work.task.process);
+        if let Some(path) = self.looker.entry_path(&entry, work.task.process)
+            && self.release(work)
+        {
+            self.expect(&work.task, Effect::Removed { entry, path, was });
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, work: &mut Work<'_>, from: At, to: At, flags: u32) -> Result<(), Unread> {
+        self.confirm(Over::Thread(work.task.thread));
+        let from_path = work.memory.path(from.path)?;
+        let to_path = work.memory.path(to.path)?;
+        let process = work.task.process;
+        let looked = || -> Option<Effect> {
+            let from = locate(&work.task, from.dirfd, from_path)
+                .ok()?
+                .entry()
+                .ok()?;
+            let to = locate(&work.task, to.dirfd, to_path).ok()?.entry().ok()?;
+            let moved = from.status().ok()?;
+            let there = to.status().ok();
+            if there.is_some_and(|there| look::same_file(&there, &moved)) {
+                // Two names of one file: rename(2) does nothing.
+                return None;
+            }
+            let exchange = flags & libc::RENAME_EXCHANGE != 0;
+            if there.is_some() && flags & libc::RENAME_NOREPLACE != 0 {
+                return None;
+            }
+            self.compare_before_change(&from, &moved, process);
+            if exchange {
+                self.compare_before_change(&to, &there?, process);
+            }
+            Some(Effect::Renamed {
+                from_path: self.looker.entry_path(&from, process)?,
+                to_path: self.looker.entry_path(&to, process)?,
+                from,
+                to,
+                moved,
+                change: if exchange {
+                    NameChange::Exchange
+                } else {
+                    NameChange::Rename
+                },
+            })
+        };
+        if let Some(effect) = looked()
+            && self.release(work)
+        {
+            self.expect(&work.task, effect);
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, work: &mut Work<'_>, from: At, to: At, flags: i32) -> Result<(), Unread> {
+        self.confirm(Over::Thread(work.task.thread));
+        let from_path = work.memory.path(from.path)?;
+        let to_path = work.memory.path(to.path)?;
+        let process = work.task.process;
+        let looked = || -> Option<Effect> {
+            let to = locate(&work.task, to.dirfd, to_path).ok()?.entry().ok()?;
+            if to.status().is_ok() {
+                return None;
+            }
+            let follow = flags & libc::AT_SYMLINK_FOLLOW != 0;
+            let source = if from_path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+                descriptor(&work.task, from.dirfd).ok()?
+            } else {
+                let located = locate(&work.task, from.dirfd, from_path).ok()?;
+                located.open(follow, ResolveFlags::empty()).ok()?
+            };
+            let moved = Looker::status(source.as_fd()).ok()?;
+            if moved.stx_nlink == 0 {
+                return Some(Effect::Named { to, file: moved });
+            }
+            Some(Effect::Renamed {
+                from_path: self.looker.path(source.as_fd(), &moved, process).0,
+                to_path: self.looker.entry_path(&to, process)?,
+                from: look::Entry {
+                    folder: source,
+                    name: Vec::new(),
+                },
+                to,
+                moved,
+                change: NameChange::Link,
+            })
+        };
+        if let Some(effect) = looked()
+            && self.release(work)
+        {
+            self.expect(&work.task, effect);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Strings and words from the memory of a waiting thread.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use super::sys;
+
+/// The longest path that the kernel takes, with its NUL.
+const PATH_MAX: usize = libc::PATH_MAX as usize;
+const PAGE_BYTES: u64 = 4096;
+/// Paths up to this length are read at once.
+const SHORT_BYTES: usize = 256;
+
+/// How many arguments of an exec are kept, and how many bytes of them together.
+const MAX_ARGUMENTS: usize = 1024;
+/// See [`MAX_ARGUMENTS`].
+const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Why a string could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The kernel refuses the call for the same reason: a bad address, an endless string.
+    Call,
+    /// roar may not read this memory.
+    Refused,
+}
+
+/// Reads memory of one thread, page by page, each page once.
+#[derive(Debug)]
+pub(super) struct Memory {
+    thread: u32,
+    pages: HashMap<u64, Vec<u8>>,
+}
+
+impl Memory {
+    /// Memory of a thread that waits for its answer.
+    pub(super) fn of(thread: u32) -> Self {
+        Self {
+            thread,
+            pages: HashMap::new(),
+        }
+    }
+
+    /// A path.
+    pub(super) fn path(&mut self, address: u64) -> Result<Vec<u8>, Unread> {
+        // Nearly all paths are short: no page is copied for those.
+        let mut short = [0; SHORT_BYTES];
+        let in_page = (PAGE_BYTES - address % PAGE_BYTES).min(SHORT_BYTES as u64) as usize;
+        if let Ok(length) = sys::read_memory(self.thread, address, &mut short[..in_page])
+            && let Some(end) = short[..length].iter().position(|byte| *byte == 0)
+        {
+            return Ok(short[..end].to_vec());
+        }
+        self.string(address, PATH_MAX)?.ok_or(Unread::Call)
+    }
+
+    /// A NUL-terminated string; none where it is longer than the limit.
+    fn string(&mut self, address: u64, limit: usize) -> Result<Option<Vec<u8>>, Unread> {
+        let mut result = Vec::new();
+        let mut at = address;
+        loop {
+            let piece = self.page_from(at)?;
+            if let Some(end) = piece.iter().position(|byte| *byte == 0) {
+                result.extend_from_slice(&piece[..end]);
+                return Ok((result.len() < limit).then_some(result));
+            }
+            result.extend_from_slice(piece);
+            at = at.checked_add(piece.len() as u64).ok_or(Unread::Call)?;
+            if result.len() >= limit {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Little-endian words of one or more pages.
+    pub(super) fn word(&mut self, address: u64, bytes: usize) -> Result<u64, Unread> {
+        let mut value = 0;
+        for index in (0..bytes as u64).rev() {
+            let address = address.checked_add(index).ok_or(Unread::Call)?;
+            value = value << 8 | u64::from(self.page_from(address)?[0]);
+        }
+        Ok(value)
+    }
+
+    /// The arguments of an exec, and whether they were cut.
+    pub(super) fn arguments(&mut self, address: u64, pointer_bytes: usize) -> (Vec<Vec<u8>>, bool) {
+        let mut result = Vec::new();
+        let mut room = MAX_ARGUMENT_BYTES;
+        if address == 0 {
+            return (result, false);
+        }
+        for index in 0..MAX_ARGUMENTS as u64 {
+            let Some(at) = address.checked_add(index * pointer_bytes as u64) else {
+                return (result, true);
+            };
+            let Ok(pointer) = self.word(at, pointer_bytes) else {
+                return (result, true);
+            };
+            if pointer == 0 {
+                return (result, false);
+            }
+            let Ok(Some(argument)) = self.string(pointer, room + 1) else {
+                return (result, true);
+            };
+            room -= argument.len();
+            result.push(argument);
+        }
+        (result, true)
+    }
+
+    /// What is mapped from an address to the end of its page; never empty.
+    fn page_from(&mut self, address: u64) -> Result<&[u8], Unread> {
+        let page = address - address % PAGE_BYTES;
+        let offset = (address - page) as usize;
+        // The address may be a guard page's end: read only what is asked for, and keep it.
+        let cached = match self.pages.entry(page) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let mut bytes = vec![0; PAGE_BYTES as usize];
+                let length = read(self.thread, page, &mut bytes)?;
+                bytes.truncate(length);
+                entry.insert(bytes)
+            }
+        };
+        cached
+            .get(offset..)
+            .filter(|rest| !rest.is_empty())
+            .ok_or(Unread::Call)
+    }
+}
+
+/// A whole page; through `/proc` where an outer filter forbids the direct way.
+fn read(thread: u32, address: u64, into: &mut [u8]) -> Result<usize, Unread> {
+    let error = match sys::read_memory(thread, address, into) {
+        Ok(length) => return Ok(length),
+        Err(error) => error,
+    };
+    if !matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) {
+        return Err(Unread::Call);
+    }
+    let mut through_proc = || -> io::Result<usize> {
+        File::open(format!("/proc/{thread}/mem"))?.read_at(into, address)
+    };
+    through_proc().map_err(|error| match error.raw_os_error() {
+        Some(libc::EIO) => Unread::Call,
+        _ => Unread::Refused,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads this process's own memory: the same call, the same rules.
+    fn own() -> Memory {
+        Memory::of(std::process::id())
+    }
+
+    #[test]
+    fn strings_over_page_borders() {
+        for length in [0, 1, 100, 4094, 4095] {
+            let mut bytes = vec![b'x'; length];
+            bytes.push(0);
+            for shift in [0, 1, 63] {
+                let mut shifted = vec![0; shift];
+                shifted.extend_from_slice(&bytes);
+                let address = shifted.as_ptr() as u64 + shift as u64;
+                assert_eq!(own().path(address), Ok(vec![b'x'; length]), "{length}");
+            }
+        }
+        let endless = vec![b'x'; 3 * 4096];
+        assert_eq!(own().path(endless.as_ptr() as u64), Err(Unread::Call));
+        assert_eq!(own().path(0), Err(Unread::Call));
+        assert_eq!(own().path(u64::MAX), Err(Unread::Call));
+    }
+
+    #[test]
+    fn argument_lists() {
+        let (a, b) = (b"one\0".to_vec(), b"\xff\0".to_vec());
+        let list = [a.as_ptr() as u64, b.as_ptr() as u64, 0];
+        let found = own().arguments(list.as_ptr() as u64, 8);
+        assert_eq!(found, (vec![b"one".to_vec(), vec![0xff]], false));
+        assert_eq!(own().arguments(0, 8), (vec![], false));
+        assert_eq!(own().arguments(8, 8), (vec![], true));
+        let long = vec![a.as_ptr() as u64; MAX_ARGUMENTS + 1];
+        let (found, cut) = own().arguments(long.as_ptr() as u64, 8);
+        assert_eq!((found.len(), cut), (MAX_ARGUMENTS, true));
+    }
+}

@@ -1,0 +1,407 @@
+//! One traced command: the filter in the child, the supervisor's thread, its stand-in, the
+//! guard, and the end.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::filter;
+use super::guard::Guard;
+use super::probe::Features;
+use super::supervisor::{Closing, Over, Sink, Supervisor};
+use super::sys::{self, Answer, Slots};
+use crate::event::TraceEvent;
+use crate::model::{Gap, GapKind, LostEvents};
+
+/// A notification that takes longer than this is answered by the stand-in: the file system
+/// that the supervisor waits for may be served by the traced processes themselves.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How soon unconfirmed changes are looked at again while nothing else happens.
+const CONFIRM_AFTER_NS: i64 = 5_000_000;
+/// How long the end waits for a supervisor that hangs in a file system.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tracing could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation}")]
+pub struct StartError {
+    operation: &'static str,
+    source: io::Error,
+}
+
+impl StartError {
+    fn during<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self {
+            operation,
+            source: source.into(),
+        }
+    }
+}
+
+/// What is to be said after the end of a traced command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// What was missed. The events carry no gaps: these are all of them.
+    pub gaps: Vec<Gap>,
+    /// Events that the receiver did not take.
+    pub lost: LostEvents,
+    /// Remarks that take nothing from the record's completeness.
+    pub notes: Vec<String>,
+}
+
+/// Everything a command needs to be traced; nothing runs yet.
+#[derive(Debug)]
+pub struct Prepared {
+    filter: Arc<[libc::sock_filter]>,
+    features: Features,
+    ours: OwnedFd,
+    childs: OwnedFd,
+}
+
+/// Prepares the tracing of one command.
+///
+/// # Errors
+/// No more descriptors.
+pub fn prepare(features: Features) -> Result<Prepared, StartError> {
+    let (ours, childs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(StartError::during("make a socket pair"))?;
+    Ok(Prepared {
+        filter: filter::assemble().into(),
+        features,
+        ours,
+        childs,
+    })
+}
+
+impl Prepared {
+    /// What the forked child has to run last before its exec
+    /// (`std::os::unix::process::CommandExt::pre_exec`). Safe after a fork: it takes no lock
+    /// and no memory. It leaves stdin, stdout, stderr, terminal, process group, signals and
+    /// environment as they are, and no descriptor of roar's stays open in the command.
+    ///
+    /// Every call that is watched waits for the supervisor from then on: start the
+    /// session BEFORE the command is spawned.
+    pub fn child_hook(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+        let filter = Arc::clone(&self.filter);
+        let (roars, socket): (RawFd, RawFd) = (self.ours.as_raw_fd(), self.childs.as_raw_fd());
+        let features = self.features;
+        move || {
+            // With a copy of roar's end the child would keep its own listener alive, and wait
+            // for ever for a roar that was killed before it took it.
+            sys::close_copy(roars);
+            enter(&filter, features, socket)
+        }
+    }
+
+    /// Starts the supervisor. It waits for the child's listener, then sends what it sees to
+    /// `sink`, in a thread of its own. The sink should not block for long: the next call of
+    /// the command waits meanwhile. It returns false for an event that it could not take;
+    /// such events are counted.
+    ///
+    /// # Errors
+    /// No more threads, memory or descriptors, or no `/proc`.
+    pub fn start(
+        self,
+        sink: impl FnMut(TraceEvent) -> bool + Send + 'static,
+    ) -> Result<Session, StartError> {
+        let stop = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)
+            .map_err(StartError::during("make an event descriptor"))?;
+        let stop = Arc::new(stop);
+        let slots = Slots::new().map_err(StartError::during("map shared memory"))?;
+        let watch = Arc::new(Watch::default());
+        let (done, finished) = channel();
+        let run = Run {
+            socket: self.ours,
+            stop: Arc::clone(&stop),
+            slots: Arc::new(slots),
+            watch,
+            sink: Box::new(sink),
+            done,
+        };
+        thread::Builder::new()
+            .name("roar-seccomp".to_owned())
+            .spawn(move || run.supervise())
+            .map_err(StartError::during("start a thread"))?;
+        Ok(Session {
+            stop,
+            finished,
+            childs: self.childs,
+        })
+    }
+}
+
+/// Runs in the forked child.
+fn enter(filter: &[libc::sock_filter], features: Features, socket: RawFd) -> io::Result<()> {
+    let flags = if features.wait_killable {
+        sys::WAIT_KILLABLE_RECV
+    } else {
+        0
+    };
+    let listener = match sys::install_filter(filter, flags) {
+        // Without CAP_SYS_ADMIN a filter may only be had by giving up set-user-ID programs.
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            sys::set_no_new_privileges()?;
+            sys::install_filter(filter, flags)?
+        }
+        result => result?,
+    };
+    sys::send_descriptor(socket, listener.as_fd())
+}
+
+/// A running observation.
+pub struct Session {
+    stop: Arc<OwnedFd>,
+    finished: Receiver<Closing>,
+    childs: OwnedFd,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Ends the observation, after the command has ended and was waited for (or could not be
+    /// started). Processes of the job that are still there are waited for, up to
+    /// `late_patience`; after that they run on unobserved, and the summary says so.
+    pub fn finish(self, late_patience: Duration) -> Summary {
+        // The supervisor learns from the end of the socket that no listener will come.
+        drop(self.childs);
+        let mut closing = self.finished.recv_timeout(late_patience);
+        if matches!(closing, Err(RecvTimeoutError::Timeout)) {
+            let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
+            closing = self.finished.recv_timeout(CLOSE_PATIENCE);
+        }
+        match closing {
+            Ok(Closing { gaps, lost, notes }) => Summary { gaps, lost, notes },
+            Err(reason) => {
+                let detail = match reason {
+                    RecvTimeoutError::Timeout => "a file system did not answer at the end",
+                    RecvTimeoutError::Disconnected => "the supervisor failed",
+                };
+                let gap = Gap {
+                    kind: GapKind::ObserverLost,
+                    detail: detail.to_owned(),
+                    count: 1,
+                };
+                Summary {
+                    gaps: vec![gap],
+                    ..Summary::default()
+                }
+            }
+        }
+    }
+}
+
+/// What supervisor and stand-in know of each other.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Odd while the supervisor works on a notification; grows with each.
+    step: AtomicU64,
+    /// The stand-in is at work, or about to be.
+    standing_in: AtomicBool,
+    /// Held by the stand-in at work.
+    turn: Mutex<()>,
+    /// Calls that went on unseen.
+    unseen: AtomicU64,
+    /// Notifications that the stand-in took.
+    taken: AtomicU64,
+}
+
+/// What the supervisor's thread needs.
+struct Run {
+    socket: OwnedFd,
+    stop: Arc<OwnedFd>,
+    slots: Arc<Slots>,
+    watch: Arc<Watch>,
+    sink: Sink,
+    done: Sender<Closing>,
+}
+
+impl Run {
+    fn supervise(self) {
+        let Self {
+            socket,
+            stop,
+            slots,
+            watch,
+            sink,
+            done,
+        } = self;
+        let Some(listener) = receive_listener(&socket, &stop) else {
+            let _ = done.send(Closing::default());
+            return;
+        };
+        drop(socket);
+        sys::prefer_same_cpu(listener.as_fd());
+        // Before anything can fail: a dropped guard takes over.
+        let guard = Guard::start(&listener, &slots);
+        let listener = Arc::new(listener);
+        let (_ending, ended) = channel::<()>();
+        let stand_in = {
+            let (listener, slots, watch) = (
+                Arc::clone(&listener),
+                Arc::clone(&slots),
+                Arc::clone(&watch),
+            );
+            thread::Builder::new()
+                .name("roar-seccomp-watch".to_owned())
+                .spawn(move || stand_by(&listener, &slots, &watch, &ended))
+        };
+        let Ok(mut supervisor) = Supervisor::new(Arc::clone(&listener), sink) else {
+            return;
+        };
+        if guard.is_err() || stand_in.is_err() {
+            let detail = "the guard against the end of roar could not be started";
+            supervisor.gap(GapKind::ObserverLost, detail);
+        }
+        let all_gone = serve(&mut supervisor, &listener, &stop, &slots, &watch);
+        match guard {
+            Ok(guard) if all_gone => guard.dismiss(),
+            Ok(guard) => guard.leave(),
+            Err(_) => {}
+        }
+        let taken = watch.taken.load(Ordering::SeqCst);
+        let unseen = watch.unseen.load(Ordering::SeqCst);
+        if unseen > 0 {
+            let detail = "calls that could not wait for a file system that did not answer";
+            supervisor.gaps_of(GapKind::UnresolvedPath, detail, unseen);
+        }
+        let _ = done.send(supervisor.close(all_gone, taken));
+    }
+}
+
+/// Waits for the child's listener; none when it will not come.
+fn receive_listener(socket: &OwnedFd, stop: &OwnedFd) -> Option<OwnedFd> {
+    loop {
+        let mut fds = [
+            PollFd::new(socket, PollFlags::IN),
+            PollFd::new(stop, PollFlags::IN),
+        ];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return None,
+        }
+        if fds[0].revents().is_empty() {
+            return None;
+        }
+        return take_descriptor(socket);
+    }
+}
+
+/// Takes one descriptor from a socket.
+pub(super) fn take_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0u8; 1];
+    rustix::net::recvmsg(
+        socket,
+        &mut [io::IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .ok()?;
+    control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
+}
+
+/// Serves notifications to the end; true when every process has ended.
+fn serve(
+    supervisor: &mut Supervisor,
+    listener: &OwnedFd,
+    stop: &OwnedFd,
+    slots: &Slots,
+    watch: &Watch,
+) -> bool {
+    let soon = Timespec {
+        tv_sec: 0,
+        tv_nsec: CONFIRM_AFTER_NS,
+    };
+    loop {
+        if watch.standing_in.load(Ordering::SeqCst) {
+            drop(watch.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let mut fds = [
+            PollFd::new(listener, PollFlags::IN),
+            PollFd::new(stop, PollFlags::IN),
+        ];
+        let timeout = supervisor.has_pending().then_some(&soon);
+        let polled = rustix::event::poll(&mut fds, timeout);
+        let (ready, stopped) = (fds[0].revents(), !fds[1].revents().is_empty());
+        watch.step.fetch_add(1, Ordering::SeqCst);
+        match polled {
+            Ok(0) => supervisor.confirm(Over::Unknown),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) if ready.contains(PollFlags::IN) => {
+                // Failure: the caller was killed meanwhile, or a signal came.
+                if let Ok(notification) = sys::receive(listener.as_fd(), slots, 0) {
+                    supervisor.handle(&notification);
+                }
+            }
+            Ok(_) if ready.intersects(PollFlags::HUP | PollFlags::ERR) => return true,
+            Ok(_) if stopped => return false,
+            Ok(_) => {}
+        }
+        watch.step.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers in the supervisor's place while it hangs in a file system.
+fn stand_by(listener: &OwnedFd, slots: &Slots, watch: &Watch, ended: &Receiver<()>) {
+    let mut last = 0;
+    while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        let step = watch.step.load(Ordering::SeqCst);
+        let hangs = step % 2 == 1 && step == last;
+        last = step;
+        if !hangs {
+            continue;
+        }
+        let turn = watch.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.standing_in.store(true, Ordering::SeqCst);
+        while watch.step.load(Ordering::SeqCst) == step {
+            // Its call was let go on already, or goes on now, unseen.
+            let held = slots.held(0);
+            if held != 0 && sys::answer(listener.as_fd(), held, Answer::Continue).is_ok() {
+                watch.unseen.fetch_add(1, Ordering::SeqCst);
+            }
+            let mut fds = [PollFd::new(listener, PollFlags::IN)];
+            let soon = Timespec {
+                tv_sec: 0,
+                tv_nsec: 10_000_000,
+            };
+            let polled = rustix::event::poll(&mut fds, Some(&soon));
+            if polled.is_ok() && fds[0].revents().contains(PollFlags::IN) {
+                if let Ok(taken) = sys::receive(listener.as_fd(), slots, 1) {
+                    let _ = sys::answer(listener.as_fd(), taken.id, Answer::Continue);
+                    watch.taken.fetch_add(1, Ordering::SeqCst);
+                    watch.unseen.fetch_add(1, Ordering::SeqCst);
+                }
+            } else if ended.recv_timeout(Duration::from_millis(10))
+                != Err(RecvTimeoutError::Timeout)
+            {
+                break;
+            }
+        }
+        watch.standing_in.store(false, Ordering::SeqCst);
+        drop(turn);
+    }
+}

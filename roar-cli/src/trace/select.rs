@@ -1,0 +1,164 @@
+//! Which tracer can run here, and why not the others.
+
+#[cfg(target_os = "linux")]
+use super::ebpf::{EbpfTracer, KernelLog, LoadError};
+#[cfg(target_os = "linux")]
+use super::seccomp;
+use crate::settings::TracerChoice;
+
+/// A tracer that is ready.
+pub enum Tracer {
+    /// In the kernel: complete and cheap.
+    #[cfg(target_os = "linux")]
+    Ebpf(Box<EbpfTracer>),
+    /// Beside the command, for users without CAP_BPF.
+    #[cfg(target_os = "linux")]
+    Seccomp {
+        /// Ready to watch one command.
+        prepared: seccomp::Prepared,
+        /// Why it is not eBPF, when either would have done.
+        instead_of_ebpf: Option<Box<LoadError>>,
+    },
+}
+
+/// Why no tracer can run.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTracer {
+    /// The eBPF tracer cannot.
+    #[cfg(target_os = "linux")]
+    #[error("eBPF: {0}")]
+    Ebpf(Box<LoadError>),
+    /// The seccomp tracer cannot.
+    #[cfg(target_os = "linux")]
+    #[error("seccomp: {0}")]
+    Seccomp(seccomp::Unavailable),
+    /// Neither can.
+    #[cfg(target_os = "linux")]
+    #[error("eBPF: {ebpf}; seccomp: {seccomp}")]
+    Neither {
+        /// Why not eBPF.
+        ebpf: Box<LoadError>,
+        /// Why not seccomp.
+        seccomp: seccomp::Unavailable,
+    },
+    /// roar's own preparations failed.
+    #[cfg(target_os = "linux")]
+    #[error("seccomp: {0}")]
+    Preparation(#[from] seccomp::StartError),
+    /// A defect in roar.
+    #[error("the tracer failed unexpectedly while it was set up")]
+    Panicked,
+    /// Only Linux can be observed.
+    #[error("observing a command needs Linux; every other command works here")]
+    NotLinux,
+}
+
+#[cfg(target_os = "linux")]
+impl Tracer {
+    /// The tracer that was asked for, ready to observe: eBPF where it can run, else seccomp,
+    /// when either will do. `log` takes the debug messages of the kernel side.
+    ///
+    /// # Errors
+    /// It cannot run here; the error says what is missing.
+    pub fn select(choice: TracerChoice, log: Option<KernelLog>) -> Result<Self, NoTracer> {
+        let ebpf = |log| {
+            EbpfTracer::attach(ring_bytes(), log)
+                .map(Box::new)
+                .map_err(Box::new)
+        };
+        match choice {
+            TracerChoice::Ebpf => ebpf(log).map(Self::Ebpf).map_err(NoTracer::Ebpf),
+            TracerChoice::Seccomp => {
+                Self::seccomp(None, seccomp::probe().map_err(NoTracer::Seccomp)?)
+            }
+            TracerChoice::Auto => match ebpf(log) {
+                Ok(tracer) => Ok(Self::Ebpf(tracer)),
+                Err(ebpf) => match seccomp::probe() {
+                    Ok(features) => Self::seccomp(Some(ebpf), features),
+                    Err(seccomp) => Err(NoTracer::Neither { ebpf, seccomp }),
+                },
+            },
+        }
+    }
+
+    fn seccomp(
+        instead_of_ebpf: Option<Box<LoadError>>,
+        features: seccomp::Features,
+    ) -> Result<Self, NoTracer> {
+        let prepared = seccomp::prepare(features)?;
+        Ok(Self::Seccomp {
+            prepared,
+            instead_of_ebpf,
+        })
+    }
+
+    /// Why this is not the better tracer, in one line; none when it is.
+    pub fn fallback(&self) -> Option<String> {
+        match self {
+            Self::Seccomp {
+                instead_of_ebpf: Some(error),
+                ..
+            } => {
+                let why = if error.is_permission() {
+                    "eBPF needs CAP_BPF and CAP_PERFMON (sudo roar run …)".to_owned()
+                } else {
+                    format!(
+                        "eBPF cannot run here: {}",
+                        error.to_string().lines().next()?
+                    )
+                };
+                Some(format!("observing through seccomp: {why}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is what was asked for.
+    pub fn suits(&self, choice: TracerChoice) -> bool {
+        match choice {
+            TracerChoice::Auto => true,
+            TracerChoice::Ebpf => self.name() == "ebpf",
+            TracerChoice::Seccomp => self.name() == "seccomp",
+        }
+    }
+
+    /// The back-end's name on the record.
+    pub fn name(&self) -> &'static str {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Ebpf(_) => "ebpf",
+            #[cfg(target_os = "linux")]
+            Self::Seccomp { .. } => "seccomp",
+        }
+    }
+}
+
+/// How eBPF is had, in one line.
+#[cfg(target_os = "linux")]
+const EBPF_HINT: &str =
+    "eBPF needs the capabilities CAP_BPF and CAP_PERFMON: use `sudo roar run …`";
+
+impl NoTracer {
+    /// What would mend it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Ebpf(error) if error.is_permission() => vec![EBPF_HINT.to_owned()],
+            #[cfg(target_os = "linux")]
+            Self::Seccomp(error) => vec![error.mend().to_owned()],
+            #[cfg(target_os = "linux")]
+            Self::Neither { seccomp, .. } => {
+                vec![EBPF_HINT.to_owned(), seccomp.mend().to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// `ROAR_RING_BYTES` sets the size of the event ring: for tests of loss, and for machines
+/// with storms that the default is too small for.
+#[cfg(target_os = "linux")]
+fn ring_bytes() -> Option<u32> {
+    let bytes: u32 = std::env::var("ROAR_RING_BYTES").ok()?.parse().ok()?;
+    (bytes >= 4096).then(|| bytes.next_power_of_two())
+}

@@ -1,0 +1,303 @@
+//! Starting the command under a tracer and waiting for it, without disturbing it.
+//!
+//! The command stays in roar's process group and on its terminal: keys that send signals
+//! reach it directly, job control works on both alike. roar takes such signals through a
+//! descriptor, so none of them ends it before the record is written; a signal that was sent
+//! to roar alone is passed on.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+use super::ebpf::EbpfTracer;
+use super::seccomp;
+use super::sys::{self, SignalSet};
+use super::{LaunchError, Summary, Tracer};
+use crate::event::{EventKind, TraceEvent};
+use crate::model::{Gap, GapKind};
+
+/// How often the events are fetched while the ring is far from full.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long processes that outlive the command are waited for.
+const LATE_GRACE: Duration = Duration::from_millis(300);
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Program and arguments.
+    pub argv: Vec<OsString>,
+    /// Variables to set in addition to the environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Finished {
+    /// The command's status.
+    pub status: ExitStatus,
+    /// Whether a signal asked the command or roar to end.
+    pub interrupted: bool,
+    /// When the command was started and when it ended (monotonic).
+    pub duration: Duration,
+    /// What the tracer lost.
+    pub summary: Summary,
+}
+
+/// Runs the command to its end; every event goes to `sink`, in order.
+///
+/// # Errors
+/// The command could not be started. Once it runs, nothing fails: what goes wrong is counted
+/// in the summary.
+pub fn run(
+    tracer: Tracer,
+    launch: &Launch,
+    sink: &mut dyn FnMut(TraceEvent),
+) -> Result<Finished, LaunchError> {
+    let failed = |operation| move |source| LaunchError::Failed { operation, source };
+    let signals = SignalSet::of(&[
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ]);
+    let previous_mask = signals.block().map_err(failed("block signals"))?;
+    let arrivals = signals.descriptor().map_err(failed("watch signals"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(failed("start the event loop"))?;
+
+    let started = Instant::now();
+    let (mut tracer, mut child) = start(tracer, launch, previous_mask)?;
+    let pidfd = pidfd_open(
+        rustix::process::Pid::from_child(&child),
+        PidfdFlags::NONBLOCK,
+    )
+    .map_err(|errno| failed("watch the command")(errno.into()))?;
+
+    let mut interrupted = false;
+    let mut outlet = Outlet { sink, living: 0 };
+    let waited = runtime.block_on(async {
+        let ended = sys::watch(pidfd)?;
+        let ring = tracer.wake_descriptor()?.map(sys::watch).transpose()?;
+        let signal = sys::watch(arrivals)?;
+        let mut tick = tokio::time::interval(TICK);
+        let mut take_signals = |child_lives: bool| {
+            while let Some(arrived) = sys::next_signal(signal.get_ref()) {
+                interrupted |= !matches!(arrived.signal, libc::SIGUSR1 | libc::SIGUSR2);
+                if child_lives && !arrived.from_kernel {
+                    sys::send_signal(child.id(), arrived.signal);
+                }
+            }
+        };
+        loop {
+            tokio::select! {
+                ready = ended.readable() => {
+                    ready?.clear_ready();
+                    // What ended the command may have come in the same moment.
+                    take_signals(false);
+                    break;
+                }
+                ready = signal.readable() => {
+                    ready?.clear_ready();
+                    take_signals(true);
+                }
+                ready = filled(ring.as_ref()) => {
+                    ready?.clear_ready();
+                    outlet.drain(&mut tracer);
+                }
+                _ = tick.tick() => outlet.drain(&mut tracer),
+            }
+        }
+        Ok::<(), io::Error>(())
+    });
+    let status = child.wait().map_err(failed("wait for the command"))?;
+    let duration = started.elapsed();
+    outlet.drain(&mut tracer);
+    let mut summary = tracer.finish(&mut outlet);
+    if let Err(error) = waited {
+        summary.gaps.push(Gap {
+            kind: GapKind::ObserverLost,
+            detail: format!("the event loop failed while the command ran: {error}"),
+            count: 1,
+        });
+    }
+    Ok(Finished {
+        status,
+        interrupted,
+        duration,
+        summary,
+    })
+}
+
+/// A tracer at work.
+enum Running {
+    Ebpf(Box<EbpfTracer>),
+    Seccomp {
+        session: seccomp::Session,
+        events: Receiver<TraceEvent>,
+    },
+}
+
+impl Running {
+    /// What becomes readable when events should be fetched before the next tick.
+    fn wake_descriptor(&self) -> io::Result<Option<OwnedFd>> {
+        match self {
+            Self::Ebpf(tracer) => tracer.wake_descriptor().map(Some),
+            Self::Seccomp { .. } => Ok(None),
+        }
+    }
+
+    /// The last events, those of processes that end a little later included.
+    fn finish(self, outlet: &mut Outlet<'_>) -> Summary {
+        match self {
+            Self::Ebpf(tracer) => {
+                let mut running = Self::Ebpf(tracer);
+                outlet.wait_for_the_late(&mut running);
+                match running {
+                    Self::Ebpf(tracer) => tracer.summary(),
+                    Self::Seccomp { .. } => Summary::default(),
+                }
+            }
+            Self::Seccomp { session, events } => {
+                let seccomp::Summary {
+                    mut gaps,
+                    lost,
+                    notes: _,
+                } = session.finish(LATE_GRACE);
+                for event in events.try_iter() {
+                    (outlet.sink)(event);
+                }
+                gaps.dedup();
+                Summary {
+                    lost_events: lost,
+                    gaps,
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the ring to fill; for ever where there is none.
+async fn filled(ring: Option<&AsyncFd<OwnedFd>>) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+    match ring {
+        Some(ring) => ring.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Forks, registers and executes; returns once the command's program has replaced the child.
+fn start(
+    tracer: Tracer,
+    launch: &Launch,
+    mask: SignalSet,
+) -> Result<(Running, Child), LaunchError> {
+    let Some((program, arguments)) = launch.argv.split_first() else {
+        return Err(LaunchError::NotFound {
+            program: OsString::new(),
+        });
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(launch.environment.iter().map(|(k, v)| (k, v)));
+    sys::before_exec(&mut command, move || mask.install());
+    let running = match tracer {
+        Tracer::Ebpf(tracer) => {
+            sys::before_exec(&mut command, tracer.registration());
+            Running::Ebpf(tracer)
+        }
+        Tracer::Seccomp { prepared, .. } => {
+            sys::before_exec(&mut command, prepared.child_hook());
+            let (sender, events) = std::sync::mpsc::channel();
+            // From here on the child's calls wait for the supervisor.
+            let session = prepared
+                .start(move |event| sender.send(event).is_ok())
+                .map_err(|error| LaunchError::Failed {
+                    operation: "start the seccomp tracer",
+                    source: io::Error::other(error),
+                })?;
+            Running::Seccomp { session, events }
+        }
+    };
+    spawn(&mut command, program).map(|child| (running, child))
+}
+
+fn spawn(command: &mut Command, program: &OsString) -> Result<Child, LaunchError> {
+    command.spawn().map_err(|source| {
+        let program = program.clone();
+        match source.kind() {
+            // A script whose interpreter is missing fails like a missing program.
+            // Folders of PATH that may not be searched make it a refusal.
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                if found(&program).is_none() =>
+            {
+                LaunchError::NotFound { program }
+            }
+            io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => LaunchError::Failed {
+                operation: "fork",
+                source,
+            },
+            _ => LaunchError::CannotExecute { program, source },
+        }
+    })
+}
+
+/// The file that a command name stands for.
+fn found(program: &OsString) -> Option<PathBuf> {
+    let path = Path::new(program);
+    if path.components().count() > 1 || path.is_absolute() {
+        return path.exists().then(|| path.to_path_buf());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(path))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Where events go, with a count of the processes that still live.
+struct Outlet<'a> {
+    sink: &'a mut dyn FnMut(TraceEvent),
+    living: i64,
+}
+
+impl Outlet<'_> {
+    fn drain(&mut self, tracer: &mut Running) {
+        let mut take = |event: TraceEvent| {
+            match event.kind {
+                EventKind::Started { .. } => self.living += 1,
+                EventKind::Exited { .. } => self.living -= 1,
+                _ => {}
+            }
+            (self.sink)(event);
+        };
+        match tracer {
+            Running::Ebpf(tracer) => tracer.drain(&mut take),
+            Running::Seccomp { events, .. } => events.try_iter().for_each(take),
+        }
+    }
+
+    /// Gives processes that outlive the command a moment to end; those that do not are a gap,
+    /// which the fold states.
+    fn wait_for_the_late(&mut self, tracer: &mut Running) {
+        let since = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        while self.living > 0 && since.elapsed() < LATE_GRACE {
+            // Their end is a single record, which does not wake the reader: look again soon.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+            self.drain(tracer);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The commands that ask the record, run as a user runs them against a store of made-up jobs
+//! whose files really are on disk.
+
+mod dag;
+mod hostile;
+mod init;
+mod lineage;
+mod log;
+mod project;
+mod reset;
+mod show;
+mod status;
