@@ -1,0 +1,125 @@
+//! What a test needs of the machine: met, skipped with a word, or, with
+//! `ROAR_REQUIRE_BPF=1`, a failure.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Something that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The right to load and attach eBPF programs, and a kernel that describes itself (BTF).
+    Bpf,
+    /// The superuser.
+    Root,
+    /// strace, and the right to trace a child.
+    Strace,
+    /// A program on the path of [`crate::project::PATH`].
+    Program(&'static str),
+    /// A file system that the kernel knows, and the right to mount it.
+    FileSystem(&'static str),
+    /// A kernel that takes io_uring.
+    IoUring,
+}
+
+/// Says whether a test can run here. When it cannot, says on stderr why (past the test
+/// runner's capture, so that a skipped test is never a silent one).
+///
+/// # Panics
+/// Something is missing and `ROAR_REQUIRE_BPF=1` is set: then nothing may be skipped.
+pub fn met(needs: &[Need]) -> bool {
+    for need in needs {
+        let Some(missing) = missing(*need) else {
+            continue;
+        };
+        assert!(
+            std::env::var_os("ROAR_REQUIRE_BPF").is_none_or(|value| value != "1"),
+            "ROAR_REQUIRE_BPF=1, but {missing}"
+        );
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        // Without a stderr there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "skipped {test}: {missing}");
+        return false;
+    }
+    true
+}
+
+/// Whether tests that need eBPF can run; see [`met`].
+pub fn require_bpf() -> bool {
+    met(&[Need::Bpf])
+}
+
+/// What is missing, in words.
+fn missing(need: Need) -> Option<String> {
+    match need {
+        Need::Bpf => missing_bpf(),
+        Need::Root => (!rustix::process::geteuid().is_root()).then(|| "not run as root".to_owned()),
+        Need::Strace => missing(Need::Program("strace")).or_else(missing_ptrace),
+        Need::Program(name) => {
+            (!has_program(name)).then(|| format!("there is no '{name}' program"))
+        }
+        Need::FileSystem(name) => missing(Need::Root).or_else(|| {
+            (!has_file_system(name)).then(|| format!("the kernel has no {name} file system"))
+        }),
+        Need::IoUring => {
+            let setting = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+            (!setting.is_ok_and(|text| text.trim() == "0"))
+                .then(|| "the kernel refuses io_uring (kernel.io_uring_disabled)".to_owned())
+        }
+    }
+}
+
+/// Whether a program is on the hermetic path.
+pub fn has_program(name: &str) -> bool {
+    crate::project::PATH
+        .split(':')
+        .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn has_file_system(name: &str) -> bool {
+    fs::read_to_string("/proc/filesystems")
+        .is_ok_and(|text| text.split_whitespace().any(|word| word == name))
+}
+
+const CAP_SYS_PTRACE: u32 = 19;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+fn missing_bpf() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("eBPF exists on Linux only".to_owned());
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Some("the kernel has no BTF (/sys/kernel/btf/vmlinux)".to_owned());
+    }
+    if has_capability(CAP_SYS_ADMIN) {
+        return None;
+    }
+    let lacking: Vec<_> = [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")]
+        .into_iter()
+        .filter(|(capability, _)| !has_capability(*capability))
+        .map(|(_, name)| name)
+        .collect();
+    (!lacking.is_empty()).then(|| format!("the capability {} is missing", lacking.join(", ")))
+}
+
+fn missing_ptrace() -> Option<String> {
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let refused = match scope.trim() {
+        "3" => true,
+        "2" => !has_capability(CAP_SYS_PTRACE),
+        _ => false,
+    };
+    refused.then(|| "ptrace is refused (kernel.yama.ptrace_scope)".to_owned())
+}
+
+/// Whether this process has a capability in effect.
+fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> number & 1 == 1)
+}

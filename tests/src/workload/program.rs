@@ -1,0 +1,76 @@
+//! Compiles the workload programs, once for each version of their sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::binary;
+use crate::transcript::Transcript;
+
+/// How a workload program is linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// As usual, against the shared C library.
+    Dynamic,
+    /// Statically: nothing that is loaded into the program could see what it does.
+    Static,
+    /// For 32-bit x86, without a C library.
+    Bits32,
+}
+
+impl Build {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Static => "static",
+            Self::Bits32 => "bits32",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Dynamic => &["-pthread"],
+            Self::Static => &["-pthread", "-static"],
+            Self::Bits32 => &[
+                "-m32",
+                "-nostdlib",
+                "-static",
+                "-fno-pie",
+                "-no-pie",
+                "-fno-stack-protector",
+            ],
+        }
+    }
+}
+
+/// The executable of `tests/workloads/NAME.c`, compiled with gcc when its source changed.
+pub fn path(name: &str, build: Build) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+    let source = sources.join(name).with_extension("c");
+    let mut hasher = blake3::Hasher::new();
+    for file in [&source, &sources.join("common.h")] {
+        let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        hasher.update(&bytes);
+    }
+    hasher.update(build.name().as_bytes());
+    let version = hasher.finalize().to_hex();
+    let folder = binary::cache("workloads");
+    let executable = folder.join(format!("{name}-{}-{}", build.name(), &version[..12]));
+    if executable.exists() {
+        return executable;
+    }
+    let _lock = binary::lock("build-workloads");
+    if !executable.exists() {
+        let unfinished = executable.with_extension("unfinished");
+        Transcript::of(
+            Command::new("gcc")
+                .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
+                .args(build.flags())
+                .arg("-o")
+                .args([&unfinished, &source]),
+        )
+        .succeeds();
+        fs::rename(unfinished, &executable).expect("the target folder can be written");
+    }
+    executable
+}

@@ -1,0 +1,152 @@
+//! What is lost is counted, and what roar leaves behind when it is killed.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use roar_tests::project::Project;
+use roar_tests::record::Record;
+use roar_tests::require::{Need, met, require_bpf};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A prime, so that no block or batch size divides it.
+const FILES: usize = 4999;
+
+#[test]
+fn a_tiny_ring_reports_exactly_what_it_lost() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    for number in 0..FILES {
+        project.write(format!("data/{number}"), number.to_string());
+    }
+    let mut lost_once = false;
+    for (ring, step) in [("4096", "@1"), ("8192", "@2"), ("16384", "@3")] {
+        // Another output each time, so that each run is a step of its own.
+        let script = format!("cat data/* > all-{ring}");
+        let mut command = project.roar_command();
+        command
+            .env("ROAR_RING_BYTES", ring)
+            .args(["run", "-q", "sh", "-c", &script]);
+        roar_tests::transcript::Transcript::of(&mut command).succeeds();
+        let record = Record::of(&project, step);
+        let recorded = record.files_under(&project.path("data")).inputs.len();
+        let lost = &record.completeness()["lost_events"];
+        let lost_files = usize::try_from(lost["file"].as_u64().unwrap_or(0)).expect("a count");
+        let system = record.filtered().len();
+        assert!(
+            (FILES..FILES + 200).contains(&(recorded + lost_files)),
+            "ring of {ring}: {recorded} recorded, {lost_files} lost, {system} filtered"
+        );
+        assert_eq!(
+            record.is_complete(),
+            lost.as_object().is_none_or(serde_json::Map::is_empty)
+        );
+        lost_once |= lost_files > 0;
+    }
+    assert!(lost_once, "no ring was tiny enough to lose anything");
+}
+
+#[test]
+fn loss_can_be_made_a_failure() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    for number in 0..FILES {
+        project.write(format!("data/{number}"), "");
+    }
+    project
+        .roar(["config", "set", "tracer.on_loss", "fail"])
+        .succeeds();
+    let mut command = project.roar_command();
+    command
+        .env("ROAR_RING_BYTES", "4096")
+        .args(["run", "-q", "sh", "-c", "cat data/* > all"]);
+    roar_tests::transcript::Transcript::of(&mut command)
+        .exits(1)
+        .says("events were lost");
+}
+
+/// Killed at once, roar leaves no program in the kernel and a job that is called lost; the
+/// command runs on to its own end.
+#[test]
+fn killed_roar_leaves_nothing_but_a_lost_job() {
+    if !met(&[Need::Bpf, Need::Program("bpftool")]) {
+        return;
+    }
+    let project = Project::new();
+    let mut command = project.roar_command();
+    command.args([
+        "run",
+        "sh",
+        "-c",
+        "echo started; read line; echo $line > out",
+    ]);
+    // A group of its own: the kernel tells nobody else of its end.
+    command
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut roar = command.spawn().expect("roar starts");
+    let mut started = String::new();
+    BufReader::new(roar.stdout.as_mut().expect("piped"))
+        .read_line(&mut started)
+        .expect("the command speaks");
+    assert_eq!(started, "started\n");
+    // Waiting for roar would close it.
+    let mut input = roar.stdin.take().expect("piped");
+    let programs = programs_of(roar.id());
+    assert!(
+        !programs.is_empty(),
+        "roar holds its programs while it runs"
+    );
+    assert!(programs.iter().all(|id| is_loaded(id)), "{programs:?}");
+    kill_process(Pid::from_child(&roar), Signal::KILL).expect("roar is there");
+    roar.wait().expect("reaped");
+    // The kernel frees programs after a grace period.
+    let patience = Instant::now() + Duration::from_secs(20);
+    while programs.iter().any(|id| is_loaded(id)) {
+        assert!(Instant::now() < patience, "still loaded: {programs:?}");
+        std::thread::yield_now();
+    }
+
+    // The command did not notice: it still gets its line, and writes it.
+    std::io::Write::write_all(&mut input, b"go on\n").expect("the command reads");
+    drop(input);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(roar.stdout.as_mut().expect("piped"), &mut rest)
+        .expect("the command closes its output at its end");
+    assert_eq!(project.read("out"), b"go on\n");
+
+    let log = project.roar(["log", "--json"]).succeeds().json();
+    let text = log.to_string();
+    assert!(text.contains("\"lost\""), "{text}");
+}
+
+/// The ids of the BPF programs that a process holds.
+fn programs_of(process: u32) -> Vec<String> {
+    let folder = format!("/proc/{process}/fdinfo");
+    let entries = std::fs::read_dir(folder).expect("the process lives");
+    entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
+        .filter(|text| text.contains("prog_type:"))
+        .filter_map(|text| {
+            let line = text.lines().find(|line| line.starts_with("prog_id:"))?;
+            Some(line.split_whitespace().nth(1)?.to_owned())
+        })
+        .collect()
+}
+
+fn is_loaded(program: &str) -> bool {
+    let mut command = Command::new("bpftool");
+    let shown = command
+        .args(["prog", "show", "id", program])
+        .output()
+        .expect("bpftool runs");
+    shown.status.success()
+}

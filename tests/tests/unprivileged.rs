@@ -1,0 +1,138 @@
+//! `roar run` as an ordinary user: seccomp where eBPF is not to be had, and `sudo roar run`.
+#![cfg(target_os = "linux")]
+
+use std::os::unix::fs::MetadataExt as _;
+
+use roar_tests::project::Project;
+use roar_tests::record::Record;
+use roar_tests::require::require_bpf;
+use roar_tests::transcript::Transcript;
+use roar_tests::user::OrdinaryUser;
+
+#[test]
+fn an_ordinary_user_is_observed_through_seccomp() {
+    // Root is needed to become somebody else.
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "input");
+    let user = OrdinaryUser::of(&project);
+    let script = "cat in > temporary && mv temporary out";
+    let mut run = user.roar_command();
+    Transcript::of(run.args(["run", "sh", "-c", script]))
+        .succeeds()
+        .says("through seccomp");
+    let record = Record::of(&project, "@1");
+    assert_eq!(record.completeness()["backend"], "seccomp");
+    let files = record.files_under(project.root());
+    assert_eq!(files.describe(), "  in  in\n  out out\n");
+    let expected = blake3::hash(b"input").to_hex();
+    assert_eq!(
+        record.entry("outputs", &project.path("out"))["hash"],
+        expected.as_str()
+    );
+
+    let mut forced = user.roar_command();
+    Transcript::of(forced.args(["run", "--tracer", "ebpf", "true"]))
+        .exits(125)
+        .says("CAP_BPF");
+    let mut status = user.roar_command();
+    Transcript::of(status.args(["run", "-q", "sh", "-c", "exit 3"])).exits(3);
+    let mut missing = user.roar_command();
+    Transcript::of(missing.args(["run", "no-such-program"])).exits(127);
+}
+
+/// The same commands through both tracers: the same files, the same hashes.
+#[test]
+fn both_tracers_agree() {
+    if !require_bpf() {
+        return;
+    }
+    for script in [
+        "cat in > out",
+        "cp in out",
+        "cat in > temporary; mv temporary out",
+        "echo text > out; cat out > /dev/null",
+        "touch temporary; rm temporary; cat in",
+        "ln in out",
+        "mkdir folder; cp in folder/out; mv folder moved",
+        "stat in; ls; test -e in",
+    ] {
+        let sets = ["ebpf", "seccomp"].map(|tracer| {
+            let project = Project::new();
+            project.write("in", "input");
+            project
+                .roar(["run", "-q", "--tracer", tracer, "sh", "-c", script])
+                .succeeds();
+            let record = Record::of(&project, "@1");
+            assert!(
+                record.is_complete(),
+                "{tracer}: {script}: {:#}",
+                record.json
+            );
+            record.files_under(project.root()).describe()
+        });
+        assert_eq!(sets[0], sets[1], "{script}");
+    }
+}
+
+/// Under sudo the command runs as the user who typed it, and everything made is that user's.
+#[test]
+fn sudo_lowers_rights() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    // `nobody` is in every user database.
+    let (uid, gid) = (65534, 65534);
+    for path in [project.base(), project.home(), project.root().to_path_buf()] {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("root can give files away");
+    }
+    for entry in walk(&project.path(".roar")) {
+        std::os::unix::fs::chown(entry, Some(uid), Some(gid)).expect("root can give files away");
+    }
+    let sudo = |sudo_uid: &str, arguments: &[&str]| {
+        let mut command = project.roar_command();
+        command
+            .env("SUDO_UID", sudo_uid)
+            .env("SUDO_GID", "0")
+            .env("SUDO_USER", "root");
+        Transcript::of(command.arg("run").args(arguments))
+    };
+    let seen = sudo(
+        "65534",
+        &[
+            "-q",
+            "sh",
+            "-c",
+            "id -u; id -g; grep CapEff /proc/self/status; echo x > made",
+        ],
+    );
+    seen.succeeds();
+    assert_eq!(
+        seen.stdout_text(),
+        "65534\n65534\nCapEff:\t0000000000000000\n"
+    );
+    for path in walk(project.root()) {
+        let metadata = path.symlink_metadata().expect("it was just listed");
+        assert_eq!(metadata.uid(), uid, "{}", path.display());
+    }
+    for forged in ["", "-1", "4294967295", "1000x", " 0"] {
+        sudo(forged, &["true"]).exits(125).says("SUDO_UID");
+    }
+    let kept = sudo("65534", &["-q", "--as-root", "id", "-u"]);
+    assert_eq!(kept.succeeds().stdout_text(), "0\n");
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![folder.to_path_buf()];
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}

@@ -1,0 +1,191 @@
+/* io_uring by raw system calls: no call of the reading kind is ever made.
+ * Usage: uring OP sync|async [ARGUMENT…]; `async` has the kernel's worker threads do it. */
+#include "common.h"
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+
+static struct {
+	int fd;
+	unsigned *tail, *mask, *array, *completed_head, *completed_tail, *completed_mask;
+	struct io_uring_sqe *entries;
+	struct io_uring_cqe *completions;
+} ring;
+
+static unsigned char entry_flags;
+
+static void *map_ring(size_t size, off_t what)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd, what);
+	if (at == MAP_FAILED)
+		fail("mmap of the ring");
+	return at;
+}
+
+static void set_up(const char *mode)
+{
+	struct io_uring_params p = {0};
+	entry_flags = strcmp(mode, "async") ? 0 : IOSQE_ASYNC;
+	ring.fd = must(syscall(SYS_io_uring_setup, 8, &p));
+	char *sq = map_ring(p.sq_off.array + p.sq_entries * 4, IORING_OFF_SQ_RING);
+	char *cq = map_ring(p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe),
+			    IORING_OFF_CQ_RING);
+	ring.entries = map_ring(p.sq_entries * sizeof(struct io_uring_sqe), IORING_OFF_SQES);
+	ring.tail = (unsigned *)(sq + p.sq_off.tail);
+	ring.mask = (unsigned *)(sq + p.sq_off.ring_mask);
+	ring.array = (unsigned *)(sq + p.sq_off.array);
+	ring.completed_head = (unsigned *)(cq + p.cq_off.head);
+	ring.completed_tail = (unsigned *)(cq + p.cq_off.tail);
+	ring.completed_mask = (unsigned *)(cq + p.cq_off.ring_mask);
+	ring.completions = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
+}
+
+/* Submits one entry, waits for it, returns its result. */
+static int submit(struct io_uring_sqe entry)
+{
+	unsigned tail = *ring.tail, slot = tail & *ring.mask;
+	entry.flags |= entry_flags;
+	ring.entries[slot] = entry;
+	ring.array[slot] = slot;
+	__atomic_store_n(ring.tail, tail + 1, __ATOMIC_RELEASE);
+	expect(must(syscall(SYS_io_uring_enter, ring.fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0)) == 1);
+	unsigned head = *ring.completed_head;
+	expect(head != __atomic_load_n(ring.completed_tail, __ATOMIC_ACQUIRE));
+	int result = ring.completions[head & *ring.completed_mask].res;
+	__atomic_store_n(ring.completed_head, head + 1, __ATOMIC_RELEASE);
+	if (result < 0) {
+		errno = -result;
+		fail("completion");
+	}
+	return result;
+}
+
+static char bytes[64];
+
+static struct io_uring_sqe transfer(int opcode, int fd)
+{
+	return (struct io_uring_sqe){.opcode = opcode, .fd = fd, .addr = (unsigned long)bytes,
+				     .len = sizeof bytes};
+}
+
+static int ring_open(const char *path, int flags)
+{
+	return submit((struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+		.addr = (unsigned long)path, .len = 0644, .open_flags = flags});
+}
+
+/* IN: opened by a call, read through the ring */
+static void op_read(char **a)
+{
+	set_up(a[0]);
+	expect(submit(transfer(IORING_OP_READ, open_read(a[1]))) > 0);
+}
+static void op_readv(char **a)
+{
+	struct { void *base; size_t length; } vector = {bytes, sizeof bytes};
+	set_up(a[0]);
+	struct io_uring_sqe entry = transfer(IORING_OP_READV, open_read(a[1]));
+	entry.addr = (unsigned long)&vector;
+	entry.len = 1;
+	expect(submit(entry) > 0);
+}
+
+/* IN: as `read`, through a registered file and a registered buffer */
+static void op_read_fixed(char **a)
+{
+	struct { void *base; size_t length; } vector = {bytes, sizeof bytes};
+	set_up(a[0]);
+	int fd = open_read(a[1]);
+	must(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1));
+	must(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &vector, 1));
+	close(fd);
+	struct io_uring_sqe entry = transfer(IORING_OP_READ_FIXED, 0);
+	entry.flags = IOSQE_FIXED_FILE;
+	expect(submit(entry) > 0);
+}
+
+/* OUT: made by a call, written through the ring */
+static void op_write(char **a)
+{
+	set_up(a[0]);
+	expect(submit(transfer(IORING_OP_WRITE, open_new(a[1]))) == sizeof bytes);
+}
+
+/* IN OUT: opened, read, made, written and closed, all through the ring */
+static void op_copy(char **a)
+{
+	set_up(a[0]);
+	int in = ring_open(a[1], O_RDONLY), out = ring_open(a[2], O_WRONLY | O_CREAT | O_TRUNC);
+	expect(submit(transfer(IORING_OP_READ, in)) > 0);
+	expect(submit(transfer(IORING_OP_WRITE, out)) == sizeof bytes);
+	submit((struct io_uring_sqe){.opcode = IORING_OP_CLOSE, .fd = in});
+	submit((struct io_uring_sqe){.opcode = IORING_OP_CLOSE, .fd = out});
+}
+
+/* OUT: made through the ring, never written: an empty output */
+static void op_create(char **a)
+{
+	set_up(a[0]);
+	ring_open(a[1], O_WRONLY | O_CREAT | O_EXCL);
+}
+
+/* IN: opened through the ring, never read: nothing */
+static void op_open_only(char **a)
+{
+	set_up(a[0]);
+	ring_open(a[1], O_RDONLY);
+}
+
+/* TEMPORARY FINAL: written by a call, renamed through the ring */
+static void op_rename(char **a)
+{
+	set_up(a[0]);
+	write_some(open_new(a[1]));
+	submit((struct io_uring_sqe){.opcode = IORING_OP_RENAMEAT, .fd = AT_FDCWD,
+		.addr = (unsigned long)a[1], .len = AT_FDCWD, .off = (unsigned long)a[2]});
+}
+
+/* TEMPORARY: written by a call, removed through the ring: nothing */
+static void op_unlink(char **a)
+{
+	set_up(a[0]);
+	write_some(open_new(a[1]));
+	submit((struct io_uring_sqe){.opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD,
+		.addr = (unsigned long)a[1]});
+}
+
+/* OLD NEW: a second name through the ring */
+static void op_link(char **a)
+{
+	set_up(a[0]);
+	submit((struct io_uring_sqe){.opcode = IORING_OP_LINKAT, .fd = AT_FDCWD,
+		.addr = (unsigned long)a[1], .len = AT_FDCWD, .off = (unsigned long)a[2]});
+}
+
+/* OUT: made by a call, allocated through the ring */
+static void op_fallocate(char **a)
+{
+	set_up(a[0]);
+	submit((struct io_uring_sqe){.opcode = IORING_OP_FALLOCATE, .fd = open_new(a[1]), .addr = 4096});
+}
+
+/* IN OUT: spliced through the ring by way of a pipe */
+static void op_splice(char **a)
+{
+	int ends[2];
+	set_up(a[0]);
+	must(pipe(ends));
+	struct io_uring_sqe entry = {.opcode = IORING_OP_SPLICE, .fd = ends[1], .len = 64,
+		.off = -1, .splice_fd_in = open_read(a[1]), .splice_off_in = -1};
+	expect(submit(entry) == 64);
+	entry.fd = open_new(a[2]);
+	entry.splice_fd_in = ends[0];
+	expect(submit(entry) == 64);
+}
+
+static const struct operation operations[] = {
+	{"read", op_read}, {"readv", op_readv}, {"read-fixed", op_read_fixed},
+	{"write", op_write}, {"copy", op_copy}, {"create", op_create},
+	{"open-only", op_open_only}, {"rename", op_rename}, {"unlink", op_unlink},
+	{"link", op_link}, {"fallocate", op_fallocate}, {"splice", op_splice},
+};
+WORKLOAD(operations)

@@ -1,0 +1,65 @@
+//! Development tasks, run as `cargo xtask TASK`: one module per task, here only the list.
+//!
+//! A task does its own set-up, shows each command it runs, and may be run again at any time.
+
+mod build_ebpf;
+mod ci;
+mod console;
+mod demo;
+mod process;
+mod python;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Development tasks of roar.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Setup(setup::Args),
+    BuildEbpf(build_ebpf::Args),
+    Demo(demo::Args),
+    Test(test::Args),
+    Tidy(tidy::Args),
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::failure(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup(args) => setup::run(&args),
+        Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Tidy(args) => tidy::run(&args),
+        Task::Ci(args) => ci::run(&args),
+    }
+}
+
+/// The names of the tasks, for the documents that must mention each.
+fn task_names() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .map(|task| task.get_name().to_owned())
+        .collect()
+}

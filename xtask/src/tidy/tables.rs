@@ -1,0 +1,179 @@
+//! Who may do what: the tables behind the rules. ARCHITECTURE.md has the reasons in words.
+
+/// The modules of roar-cli and what each may import from the crate. `*` is everything.
+///
+/// A new module gets a line here and one in the map of ARCHITECTURE.md.
+pub(super) const LAYERS: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("model", &[]),
+    ("event", &["model"]),
+    ("observe", &["event", "model"]),
+    ("lineage", &["model"]),
+    ("error", &[]),
+    ("project", &["error"]),
+    ("settings", &["error", "model", "project"]),
+    ("trace", &["clock", "event", "model", "settings"]),
+    ("privilege", &[]),
+    (
+        "capture",
+        &["clock", "event", "model", "observe", "project", "settings"],
+    ),
+    ("store", &["clock", "error", "model", "project"]),
+    (
+        "recording",
+        &[
+            "capture", "clock", "error", "event", "lineage", "model", "observe", "project",
+            "settings", "store", "trace",
+        ],
+    ),
+    (
+        "present",
+        &[
+            "error",
+            "lineage",
+            "model",
+            "recording",
+            "settings",
+            "store",
+        ],
+    ),
+    ("commands", &["*"]),
+    ("main", &["*"]),
+];
+
+/// Imports that the layers would let through, and why they are wrong all the same.
+pub(super) const BANNED_IMPORTS: &[(&str, &str, &str)] = &[(
+    "present",
+    "crate::store::Store",
+    "present shows rows that it is given; commands open the store",
+)];
+
+/// Modules without input, output, clock and environment: the same input gives the same value.
+pub(super) const PURE: &[&str] = &["event", "lineage", "model", "observe"];
+
+/// What makes a module impure.
+pub(super) const IMPURE: &[&str] = &[
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::os::fd",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "anstream",
+    "aya",
+    "git2",
+    "jiff::tz",
+    "libc",
+    "rayon",
+    "rusqlite",
+    "rustix",
+    "tempfile",
+    "tokio",
+];
+
+/// Libraries that have one home in roar-cli, so that they can be exchanged there.
+pub(super) const HOMES: &[(&str, &[&str])] = &[
+    ("anstream", &["present"]),
+    ("aya", &["trace::ebpf"]),
+    ("aya_log", &["trace::ebpf"]),
+    ("aya_obj", &["trace::ebpf"]),
+    ("clap", &["commands"]),
+    ("comfy_table", &["present"]),
+    ("git2", &["capture::git"]),
+    ("owo_colors", &["present"]),
+    ("rusqlite", &["store"]),
+    ("rusqlite_migration", &["store"]),
+    ("tokio", &["trace"]),
+    ("toml", &["settings"]),
+    ("toml_edit", &["settings"]),
+];
+
+/// Calls that belong in one place. A path counts when it ends with the one named here.
+pub(super) const CALLS: &[Call] = &[
+    Call {
+        path: &["SystemTime", "now"],
+        homes: &[
+            ("roar-cli", "clock"),
+            // Where the kernel's own clock for file times cannot be asked.
+            ("roar-cli", "capture::hash::settled"),
+        ],
+        instead: "take the time from crate::clock",
+    },
+    Call {
+        path: &["Timestamp", "now"],
+        homes: &[("roar-cli", "clock")],
+        instead: "take the time from crate::clock",
+    },
+    Call {
+        path: &["Zoned", "now"],
+        homes: &[("roar-cli", "clock")],
+        instead: "take the time from crate::clock",
+    },
+    Call {
+        path: &["Instant", "now"],
+        // The supervisor times the command and its own patience.
+        homes: &[("roar-cli", "clock"), ("roar-cli", "trace"), ("tests", "")],
+        instead: "take a duration from crate::clock or from the caller",
+    },
+    Call {
+        path: &["process", "exit"],
+        homes: &[],
+        instead: "return the ExitCode to main: destructors must run",
+    },
+    Call {
+        path: &["io", "stdout"],
+        homes: PRINTERS,
+        instead: "print through present::ui (in xtask: console)",
+    },
+    Call {
+        path: &["io", "stderr"],
+        homes: PRINTERS,
+        instead: "print through present::ui (in xtask: console)",
+    },
+    Call {
+        path: &["anstream", "stdout"],
+        homes: PRINTERS,
+        instead: "print through present::ui",
+    },
+    Call {
+        path: &["anstream", "stderr"],
+        homes: PRINTERS,
+        instead: "print through present::ui",
+    },
+];
+
+/// A call and the modules (package, module with everything below it) that may make it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) path: &'static [&'static str],
+    pub(super) homes: &'static [(&'static str, &'static str)],
+    pub(super) instead: &'static str,
+}
+
+const PRINTERS: &[(&str, &str)] = &[
+    ("roar-cli", "present::ui"),
+    ("roar-cli", "present::terminal"),
+    ("xtask", "console"),
+    ("tests", ""),
+];
+
+/// Macros that print without asking anyone.
+pub(super) const PRINTING_MACROS: &[&str] = &["dbg", "eprint", "eprintln", "print", "println"];
+
+/// Modules that may hold unsafe code: system calls, and the shared memory layout.
+pub(super) const UNSAFE: &[(&str, &str)] = &[
+    ("roar-cli", "privilege"),
+    ("roar-cli", "trace::sys"),
+    ("roar-cli", "trace::ebpf::sys"),
+    ("roar-cli", "trace::seccomp::sys"),
+    ("roar-ebpf", ""),
+];
+
+/// Lines that a file outside tests may have.
+pub(super) const LINES_CEILING: usize = 600;
+
+/// Lines from which a file should be thought about.
+pub(super) const LINES_COMFORTABLE: usize = 400;
