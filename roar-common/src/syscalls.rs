@@ -73,4 +73,8 @@ pub mod class {
     pub const REGISTER: u8 = 30;
     /// `mmap2`-like old `mmap` of the 32-bit interface: argument 0 points to the arguments.
     pub const OLD_MMAP: u8 = 31;
+    /// `io_submit`: argument 2 points to pointers to requests; result is how many were taken.
+    pub const IO_SUBMIT: u8 = 32;
+    /// As [`IO_SUBMIT`], with pointers of 32 bits.
+    pub const COMPAT_IO_SUBMIT: u8 = 33;
 }

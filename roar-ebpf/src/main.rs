@@ -8,6 +8,7 @@
 #![no_std]
 #![no_main]
 
+mod aio;
 mod emit;
 mod file;
 mod kernel;
@@ -25,14 +26,14 @@ use aya_log_ebpf::debug;
 
 /// Every system call's return. Arguments are still in the registers.
 #[btf_tracepoint(function = "sys_exit")]
-pub fn roar_sys_exit(ctx: BtfTracePointContext) -> i32 {
+fn roar_sys_exit(ctx: BtfTracePointContext) -> i32 {
     syscall::exit(ctx.arg(0), ctx.arg(1));
     0
 }
 
 /// A task was made; it has not run yet.
 #[btf_tracepoint(function = "task_newtask")]
-pub fn roar_newtask(ctx: BtfTracePointContext) -> i32 {
+fn roar_newtask(ctx: BtfTracePointContext) -> i32 {
     if let Some(child) = process::forked(ctx.arg(0), ctx.arg(1)) {
         debug!(&ctx, "process {} started", child);
     }
@@ -41,7 +42,7 @@ pub fn roar_newtask(ctx: BtfTracePointContext) -> i32 {
 
 /// The current process has a new program image.
 #[btf_tracepoint(function = "sched_process_exec")]
-pub fn roar_exec(ctx: BtfTracePointContext) -> i32 {
+fn roar_exec(ctx: BtfTracePointContext) -> i32 {
     if process::executed(ctx.arg(2)) {
         debug!(&ctx, "process {} executed a program", ctx.tgid());
     }
@@ -50,7 +51,7 @@ pub fn roar_exec(ctx: BtfTracePointContext) -> i32 {
 
 /// A task is ending.
 #[btf_tracepoint(function = "sched_process_exit")]
-pub fn roar_exit(ctx: BtfTracePointContext) -> i32 {
+fn roar_exit(ctx: BtfTracePointContext) -> i32 {
     if process::exited(ctx.arg(0)) {
         debug!(&ctx, "process {} ended", ctx.tgid());
     }
@@ -59,14 +60,14 @@ pub fn roar_exit(ctx: BtfTracePointContext) -> i32 {
 
 /// A request was taken from an io_uring.
 #[btf_tracepoint(function = "io_uring_submit_req")]
-pub fn roar_uring_submit(ctx: BtfTracePointContext) -> i32 {
+fn roar_uring_submit(ctx: BtfTracePointContext) -> i32 {
     uring::submitted(argument(&ctx, 0));
     0
 }
 
 /// A request of an io_uring is done.
 #[btf_tracepoint(function = "io_uring_complete")]
-pub fn roar_uring_done(ctx: BtfTracePointContext) -> i32 {
+fn roar_uring_done(ctx: BtfTracePointContext) -> i32 {
     uring::completed(argument(&ctx, 1));
     0
 }

@@ -7,6 +7,7 @@ use roar_common::{
     COMPAT_OFFSET, NoteBody, REGISTER_PRCTL, RecordHeader, access, class, kind, lost, note,
 };
 
+use crate::aio;
 use crate::emit::{count, put, scratch, send};
 use crate::file::{Touch, roar_touch};
 use crate::kernel::{Typed, current, field, file_of, peek_user};
@@ -155,6 +156,8 @@ fn handle(class: u8, arguments: &Arguments, result: u64) {
         }
         class::COPY => copied(&mut effects, arguments.a as i32, arguments.c as i32, result),
         class::IOCTL => cloned(&mut effects, arguments),
+        class::IO_SUBMIT => return aio::submitted(arguments.c, 8, result),
+        class::COMPAT_IO_SUBMIT => return aio::submitted(arguments.c, 4, result),
         class::IO_URING_SETUP => return noted(note::IO_URING),
         class::REGISTER => return,
         _ => return name::changed(class, arguments),

@@ -56,6 +56,7 @@ macro_rules! common {
             (libc::SYS_truncate, class::TRUNCATE),
             (libc::SYS_mknodat, class::MKNODAT),
             (libc::SYS_io_uring_setup, class::IO_URING_SETUP),
+            (libc::SYS_io_submit, class::IO_SUBMIT),
             (libc::SYS_prctl, class::REGISTER),
             $($extra)*
         ]
@@ -124,6 +125,7 @@ macro_rules! compat {
 #[cfg(target_arch = "x86_64")]
 const COMPAT: &[(u32, u8)] = compat! {
     (90, class::OLD_MMAP),
+    (248, class::COMPAT_IO_SUBMIT),
     (295, class::OPENAT),
     (296, class::MKDIRAT),
     (297, class::MKNODAT),
@@ -145,6 +147,7 @@ const COMPAT: &[(u32, u8)] = compat! {
 
 #[cfg(not(target_arch = "x86_64"))]
 const COMPAT: &[(u32, u8)] = compat! {
+    (246, class::COMPAT_IO_SUBMIT),
     (322, class::OPENAT),
     (323, class::MKDIRAT),
     (324, class::MKNODAT),
