@@ -32,6 +32,8 @@ pub mod names {
     pub const LOST: &str = "LOST";
     /// First-touch cache.
     pub const SEEN: &str = "SEEN";
+    /// One cgroup (v2), when all that runs in it is to be traced.
+    pub const CGROUP: &str = "CGROUP";
     /// Global: field offsets of the running kernel.
     pub const LAYOUT: &str = "LAYOUT";
     /// Global: class of every system call number.
@@ -48,13 +50,21 @@ pub struct Config {
     pub cookie: u64,
     /// Ring fill, in bytes, at which the reader is woken.
     pub wakeup_bytes: u64,
-    /// When not 0: trace what runs in this cgroup (cgroup v2 id) instead of a registered tree.
-    pub cgroup_id: u64,
+    /// When not 0: trace also what runs in the cgroup of the map [`names::CGROUP`].
+    pub with_cgroup: u64,
 }
 
 /// First argument of the `prctl` call by which the forked child registers itself.
 /// The kernel does not know the option and answers EINVAL; the program sees the call.
 pub const REGISTER_PRCTL: u32 = 0x726f_6172;
+
+/// Third argument of that call: what the caller registers itself as.
+pub mod role {
+    /// The command: traced from its next exec on.
+    pub const COMMAND: u64 = 0;
+    /// The observer: not traced, whatever cgroup it is in.
+    pub const OBSERVER: u64 = 1;
+}
 
 /// Indexes of the per-CPU counters.
 pub mod lost {

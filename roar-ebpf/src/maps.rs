@@ -3,7 +3,7 @@
 use crate::walk::Walk;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, RingBuf};
 use roar_common::{CLASS_TABLE_LEN, Config, KernelLayout, lost};
 
 /// Records to the user side. The loader sets the size.
@@ -15,6 +15,10 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, u32> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+/// The cgroup whose processes are all traced. The loader creates it only when one is asked for.
+#[map]
+pub(crate) static CGROUP: CgroupArray = CgroupArray::with_max_entries(1, 0);
 
 /// First-touch cache: the fingerprint of (process, file, access) last reported from each slot.
 /// A collision only repeats a record; a 64-bit fingerprint never hides one in practice.
@@ -56,7 +60,7 @@ static CLASSES: [u8; CLASS_TABLE_LEN] = [0; CLASS_TABLE_LEN];
 static CONFIG: Config = Config {
     cookie: 0,
     wakeup_bytes: 0,
-    cgroup_id: 0,
+    with_cgroup: 0,
 };
 
 /// Reads one field of the layout. Volatile: the loader replaced the value after compilation,

@@ -1,17 +1,21 @@
 //! The set of traced processes: registration, fork, exec, exit.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
-use roar_common::{EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost};
+use roar_common::{
+    EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost, role,
+};
 
 use crate::emit::{count, put, scratch, send, send_for};
 use crate::file::build;
 use crate::kernel::{current_address, field};
-use crate::maps::{PROCESSES, SCRATCH_LEN, layout};
+use crate::maps::{CGROUP, PROCESSES, SCRATCH_LEN, config, layout};
 
 /// Bits of a traced process.
 pub(crate) mod state {
     /// It has executed the command: what it did before was roar's own.
     pub(crate) const LIVE: u32 = 1;
+    /// It is roar: neither it nor its children are traced, unless they register themselves.
+    pub(crate) const OBSERVER: u32 = 1 << 1;
 }
 
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -33,15 +37,42 @@ pub(crate) fn traced() -> Option<u32> {
     unsafe { PROCESSES.get(process) }.copied()
 }
 
-/// The forked child of roar made itself known: trace it, from its exec on.
+/// Whether the current process is traced, and what it does is the command's.
 #[inline(always)]
-pub(crate) fn register() {
+pub(crate) fn is_live() -> bool {
+    traced().is_some_and(|bits| bits & state::LIVE != 0)
+}
+
+/// A process made itself known: roar, or its forked child, which is traced from its exec on.
+#[inline(always)]
+pub(crate) fn register(role: u64) {
     let process = current_process();
-    if PROCESSES.insert(process, 0, 0).is_err() {
+    let is_observer = role == role::OBSERVER;
+    let bits = if is_observer { state::OBSERVER } else { 0 };
+    if PROCESSES.insert(process, bits, 0).is_err() {
         count(lost::UNTRACKED_PROCESS);
         return;
     }
+    if !is_observer {
+        start(process, 0);
+    }
+}
+
+/// A process of the cgroup that is to be traced is met for the first time: it joins the job.
+/// Returns its state bits.
+#[inline(always)]
+pub(crate) fn adopted() -> Option<u32> {
+    // The verifier sees a constant and removes what follows where no cgroup was asked for.
+    if config!(with_cgroup) == 0 || !CGROUP.current_task_under_cgroup(0).unwrap_or(false) {
+        return None;
+    }
+    let process = current_process();
+    if PROCESSES.insert(process, state::LIVE, 0).is_err() {
+        count(lost::UNTRACKED_PROCESS);
+        return None;
+    }
     start(process, 0);
+    Some(state::LIVE)
 }
 
 /// A task was made by the current one. Returns the new process, when it is traced.
@@ -51,6 +82,9 @@ pub(crate) fn forked(child: *const u8, clone_flags: u64) -> Option<u32> {
         return None;
     }
     let bits = traced()?;
+    if bits & state::OBSERVER != 0 {
+        return None;
+    }
     let process: u32 = field(child as u64, layout!(task_tgid));
     if PROCESSES.insert(process, bits, 0).is_err() {
         count(lost::UNTRACKED_PROCESS);
@@ -72,11 +106,12 @@ fn start(process: u32, parent: u32) {
 #[inline(always)]
 pub(crate) fn executed(bprm: *const u8) -> bool {
     let process = current_process();
-    let Some(bits) = PROCESSES.get_ptr_mut(process) else {
-        return false;
-    };
-    // SAFETY: the entry of a live process.
-    unsafe { *bits |= state::LIVE };
+    match PROCESSES.get_ptr_mut(process) {
+        // SAFETY: the entry of a live process.
+        Some(bits) => unsafe { *bits |= state::LIVE },
+        None if adopted().is_some() => {}
+        None => return false,
+    }
     let Some(buffer) = scratch() else { return true };
     let file: u64 = field(bprm as u64, layout!(bprm_file));
     let inode: u64 = field(file, layout!(file_inode));

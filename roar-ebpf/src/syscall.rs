@@ -84,14 +84,19 @@ pub(crate) fn exit(regs: *const u8, result: i64) {
     if class == class::NONE {
         return;
     }
-    let Some(bits) = process::traced() else {
-        if class == class::REGISTER {
+    let bits = match process::traced() {
+        Some(bits) => bits,
+        None if class == class::REGISTER => {
             let arguments = Arguments::read(regs, compat);
             if arguments.a == u64::from(REGISTER_PRCTL) && arguments.b == config!(cookie) {
-                process::register();
+                process::register(arguments.c);
             }
+            return;
         }
-        return;
+        None => match process::adopted() {
+            Some(bits) => bits,
+            None => return,
+        },
     };
     if bits & process::state::LIVE == 0 || result < 0 {
         return;

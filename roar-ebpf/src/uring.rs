@@ -39,7 +39,7 @@ const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
 /// A request was taken from the ring.
 #[inline(always)]
 pub(crate) fn submitted(request: u64) {
-    if process::traced().is_none() {
+    if !process::is_live() {
         return;
     }
     let opcode: u8 = field(request, layout!(uring.opcode));
@@ -116,7 +116,7 @@ fn named(request: u64, directory: u32, path: u32) -> Named {
 /// thread group.
 #[inline(always)]
 pub(crate) fn completed(request: u64) {
-    if request == 0 || process::traced().is_none() {
+    if request == 0 || !process::is_live() {
         return;
     }
     let opcode: u8 = field(request, layout!(uring.opcode));

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufWriter;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -24,11 +24,11 @@ use crate::present::ui::Ui;
 use crate::privilege::{self, PrivilegeError};
 use crate::project::Project;
 use crate::recording::{self, RecordedFiles};
-use crate::settings::{self, LogLevel, OnLoss, Settings, TracerChoice};
+use crate::settings::{self, LogLevel, OnLoss, Settings};
 use crate::store::Store;
 use crate::store::running::{self, PartialJob, RunningMarker};
 use crate::trace::replay::Recorder;
-use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tracer};
+use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tracer, Wanted};
 
 /// Run a command and record which files it reads and writes.
 ///
@@ -57,6 +57,11 @@ pub(super) struct RunArgs {
     /// How to observe: auto takes the best that works here.
     #[arg(long, value_name = "TRACER", value_parser = ["auto", "ebpf", "seccomp"])]
     tracer: Option<String>,
+
+    /// Also observe whatever runs in this cgroup (v2) meanwhile: a SLURM step, a pod, a systemd
+    /// scope. A folder, or a path as /proc/PID/cgroup shows it. Needs eBPF.
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<PathBuf>,
 
     /// Under sudo: run the command as root, not as the user who invoked sudo.
     #[arg(long)]
@@ -107,7 +112,11 @@ pub(super) fn run(
     let (tracer, code, host) = std::thread::scope(|scope| {
         let tracer = scope.spawn(|| match attached {
             Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
-            _ => Tracer::select(settings.tracer.default, kernel_log),
+            _ => Tracer::select(Wanted {
+                choice: settings.tracer.default,
+                cgroup: args.cgroup.as_deref(),
+                log: kernel_log,
+            }),
         });
         let (code, host) = (Code::around(&context.cwd), host::facts());
         (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
@@ -118,13 +127,7 @@ pub(super) fn run(
             .warning(&format!("{problem}; the job has no commit"));
     }
     let git = code.state;
-    let tracer = tracer.map_err(|error| {
-        let hints = error.hints();
-        let mut failure =
-            CommandError::new(ErrorKind::BeforeCommand, "no tracer can run here").because(error);
-        failure.hints = hints;
-        failure
-    })?;
+    let tracer = tracer.map_err(no_tracer)?;
     if !args.quiet
         && let Some(fallback) = tracer.fallback()
     {
@@ -259,9 +262,24 @@ fn attach_then_step_down(args: &RunArgs) -> Result<Option<Tracer>, CommandError>
         return Ok(None);
     };
     // What does not work is told later, when the settings have been read.
-    let tracer = Tracer::select(TracerChoice::Auto, None).ok();
+    let wanted = Wanted {
+        cgroup: args.cgroup.as_deref(),
+        ..Wanted::default()
+    };
+    let tracer = Tracer::select(wanted);
     invoker.become_for_good().map_err(failed)?;
-    Ok(tracer)
+    if args.cgroup.is_some() {
+        return tracer.map(Some).map_err(no_tracer);
+    }
+    Ok(tracer.ok())
+}
+
+fn no_tracer(error: NoTracer) -> CommandError {
+    let hints = error.hints();
+    let mut failure =
+        CommandError::new(ErrorKind::BeforeCommand, "no tracer can run here").because(error);
+    failure.hints = hints;
+    failure
 }
 
 /// The code around the command, as git knows it.

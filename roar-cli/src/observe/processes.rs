@@ -106,7 +106,7 @@ impl Processes {
             }
         }
         if at.argv.is_empty() {
-            return "a process that executed nothing".to_owned();
+            return "a process whose command was not seen".to_owned();
         }
         let mut command = String::new();
         for argument in &at.argv {

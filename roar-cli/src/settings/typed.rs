@@ -68,9 +68,10 @@ pub struct TracerSettings {
 }
 
 /// A choice of tracer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TracerChoice {
     /// The best that works here.
+    #[default]
     Auto,
     /// eBPF or nothing.
     Ebpf,

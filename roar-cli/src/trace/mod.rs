@@ -22,7 +22,7 @@ use std::io;
 
 #[cfg(target_os = "linux")]
 pub use ebpf::KernelLog;
-pub use select::{NoTracer, Tracer};
+pub use select::{NoTracer, Tracer, Wanted};
 
 #[cfg(target_os = "linux")]
 pub use supervise::{Finished, Launch, run};

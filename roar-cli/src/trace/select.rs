@@ -5,6 +5,19 @@ use super::ebpf::{EbpfTracer, KernelLog, LoadError};
 #[cfg(target_os = "linux")]
 use super::seccomp;
 use crate::settings::TracerChoice;
+use std::path::Path;
+
+/// What is asked of a tracer.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    /// Which one.
+    pub choice: TracerChoice,
+    /// A cgroup (v2) whose processes are to be observed besides the command.
+    pub cgroup: Option<&'a Path>,
+    /// Takes the debug messages of the kernel side.
+    #[cfg(target_os = "linux")]
+    pub log: Option<KernelLog>,
+}
 
 /// A tracer that is ready.
 pub enum Tracer {
@@ -41,6 +54,9 @@ pub enum NoTracer {
         /// Why not seccomp.
         seccomp: seccomp::Unavailable,
     },
+    /// A filter is inherited, it cannot be put on processes that run already.
+    #[error("seccomp observes the command only; --cgroup needs eBPF")]
+    CgroupBySeccomp,
     /// roar's own preparations failed.
     #[cfg(target_os = "linux")]
     #[error("seccomp: {0}")]
@@ -56,17 +72,26 @@ pub enum NoTracer {
 #[cfg(target_os = "linux")]
 impl Tracer {
     /// The tracer that was asked for, ready to observe: eBPF where it can run, else seccomp,
-    /// when either will do. `log` takes the debug messages of the kernel side.
+    /// when either will do. Only eBPF observes a cgroup.
     ///
     /// # Errors
     /// It cannot run here; the error says what is missing.
-    pub fn select(choice: TracerChoice, log: Option<KernelLog>) -> Result<Self, NoTracer> {
+    pub fn select(wanted: Wanted<'_>) -> Result<Self, NoTracer> {
+        let Wanted {
+            choice,
+            cgroup,
+            log,
+        } = wanted;
         let ebpf = |log| {
-            EbpfTracer::attach(ring_bytes(), log)
+            EbpfTracer::attach(cgroup, ring_bytes(), log)
                 .map(Box::new)
                 .map_err(Box::new)
         };
         match choice {
+            TracerChoice::Seccomp if cgroup.is_some() => Err(NoTracer::CgroupBySeccomp),
+            TracerChoice::Auto if cgroup.is_some() => {
+                ebpf(log).map(Self::Ebpf).map_err(NoTracer::Ebpf)
+            }
             TracerChoice::Ebpf => ebpf(log).map(Self::Ebpf).map_err(NoTracer::Ebpf),
             TracerChoice::Seccomp => {
                 Self::seccomp(None, seccomp::probe().map_err(NoTracer::Seccomp)?)

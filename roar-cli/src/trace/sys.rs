@@ -14,9 +14,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// A `prctl` that the kernel does not know: only the eBPF programs see it.
-pub(super) fn prctl_unknown(option: u32, value: u64) {
+pub(super) fn prctl_unknown(option: u32, first: u64, second: u64) {
     // SAFETY: an unknown option touches no memory; the answer is EINVAL.
-    unsafe { libc::prctl(option as libc::c_int, value, 0, 0, 0) };
+    unsafe { libc::prctl(option as libc::c_int, first, second, 0, 0) };
 }
 
 /// Runs a hook in the forked child, right before it executes the command.

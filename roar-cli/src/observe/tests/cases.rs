@@ -568,7 +568,7 @@ fn processes_and_gaps() {
     );
     check(
         "1 start; 2 start 1; 3 start 1; 1 exit 0",
-        "gap LateProcess a process that executed nothing x2",
+        "gap LateProcess a process whose command was not seen x2",
     );
     check(
         "1 start; 7 read /a#10; 7 exit 0; 1 exit 0",

@@ -7,10 +7,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use aya_obj::btf::BtfFeatures;
+use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use aya_obj::{Features, Object, ProgramSection};
 use roar_common::{Config, KernelLayout, UringLayout, lost, names};
 
 use super::btf::{BtfError, KernelTypes};
+use super::cgroup::CgroupError;
 use super::classes::class_table;
 use super::layout::kernel_layout;
 use super::sys;
@@ -56,6 +58,9 @@ pub enum LoadError {
     /// The embedded object is damaged.
     #[error("the embedded eBPF object cannot be used: {0}")]
     Object(String),
+    /// The cgroup that was asked for is not to be had.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
 }
 
 impl LoadError {
@@ -100,6 +105,7 @@ impl log::Log for KernelLog {
 pub(super) struct Loaded {
     pub(super) events: RingBuf<MapData>,
     events_fd: OwnedFd,
+    cgroup: Option<OwnedFd>,
     pub(super) lost: PerCpuArray<MapData, u64>,
     /// Whether io_uring is followed.
     pub(super) follows_uring: bool,
@@ -114,6 +120,12 @@ impl Loaded {
     pub(super) fn events_descriptor(&self) -> BorrowedFd<'_> {
         // aya's RingBuf offers the raw descriptor only; the map inside it owns one.
         self.events_fd.as_fd()
+    }
+
+    /// From here on everything that runs in the cgroup is traced.
+    pub(super) fn trace_cgroup(&self, cgroup: BorrowedFd<'_>) -> Result<(), LoadError> {
+        let map = self.cgroup.as_ref().ok_or_else(|| missing(names::CGROUP))?;
+        sys::put_cgroup(map.as_fd(), cgroup).map_err(refused("BPF_MAP_UPDATE_ELEM", names::CGROUP))
     }
 
     /// Program runs that the kernel skipped.
@@ -150,7 +162,7 @@ pub(super) fn load(
         .ok_or_else(|| LoadError::Object("no type information".into()))?
         .to_bytes();
     let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
-    let mut maps = create_maps(&mut object, ring_bytes, log.is_some())?;
+    let mut maps = create_maps(&mut object, config, ring_bytes, log.is_some())?;
     let sections: HashSet<usize> = object
         .functions
         .keys()
@@ -222,16 +234,18 @@ pub(super) fn load(
     };
     let events_fd = maps
         .get(names::EVENTS)
-        .ok_or_else(|| LoadError::Object("no event ring".into()))?
+        .ok_or_else(|| missing(names::EVENTS))?
         .1
         .try_clone()
         .map_err(refused("dup", names::EVENTS))?;
+    let cgroup = maps.remove(names::CGROUP).map(|(_, fd)| fd);
     let events = take(&mut maps, names::EVENTS)?;
     let lost = take(&mut maps, names::LOST)?;
     Ok(Loaded {
         events: RingBuf::try_from(events).map_err(damaged)?,
         lost: PerCpuArray::try_from(lost).map_err(damaged)?,
         events_fd,
+        cgroup,
         follows_uring,
         log,
         programs,
@@ -305,7 +319,12 @@ fn patch_globals(
 
 type Maps = HashMap<String, (aya_obj::Map, OwnedFd)>;
 
-fn create_maps(object: &mut Object, ring_bytes: u32, debug: bool) -> Result<Maps, LoadError> {
+fn create_maps(
+    object: &mut Object,
+    config: &Config,
+    ring_bytes: u32,
+    debug: bool,
+) -> Result<Maps, LoadError> {
     let mut maps = Maps::new();
     for (name, mut map) in object.maps.drain() {
         if name == names::EVENTS {
@@ -313,6 +332,12 @@ fn create_maps(object: &mut Object, ring_bytes: u32, debug: bool) -> Result<Maps
         } else if name == LOG_MAP && !debug {
             // It must exist; nothing is ever put into it.
             map.set_max_entries(rustix::param::page_size() as u32);
+        } else if name == names::CGROUP
+            && config.with_cgroup == 0
+            && let aya_obj::Map::Legacy(map) = &mut map
+        {
+            // A kernel without cgroups would refuse the real one; nothing looks into this one.
+            map.def.map_type = BPF_MAP_TYPE_ARRAY as u32;
         }
         let fd = sys::create_map(&name, &map).map_err(refused("BPF_MAP_CREATE", &name))?;
         if matches!(map.section_kind(), aya_obj::EbpfSectionKind::Rodata) {
@@ -325,10 +350,12 @@ fn create_maps(object: &mut Object, ring_bytes: u32, debug: bool) -> Result<Maps
 }
 
 fn take(maps: &mut Maps, name: &str) -> Result<Map, LoadError> {
-    let (_, fd) = maps
-        .remove(name)
-        .ok_or_else(|| LoadError::Object(format!("no map {name}")))?;
+    let (_, fd) = maps.remove(name).ok_or_else(|| missing(name))?;
     Map::from_map_data(MapData::from_fd(fd).map_err(damaged)?).map_err(damaged)
+}
+
+fn missing(map: &str) -> LoadError {
+    LoadError::Object(format!("no map {map}"))
 }
 
 fn damaged(error: impl std::fmt::Display) -> LoadError {

@@ -4,6 +4,7 @@
 //! events of it. What the programs do is told in roar-ebpf. Minimum kernel: 5.17 with BTF.
 
 mod btf;
+mod cgroup;
 mod classes;
 mod decode;
 mod layout;
@@ -13,10 +14,12 @@ mod sys;
 mod translate;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
-use roar_common::{Config, REGISTER_PRCTL, lost};
+use roar_common::{Config, REGISTER_PRCTL, lost, role};
 
+pub use cgroup::CgroupError;
 pub use load::{BtfErrorBox, KernelLog, LoadError};
 
 use self::load::Loaded;
@@ -37,20 +40,31 @@ pub struct EbpfTracer {
 }
 
 impl EbpfTracer {
-    /// Loads and attaches the programs. `ring_bytes` is for tests of loss; a power of two.
-    /// `log` takes the programs' debug messages, which are compiled out without it.
+    /// Loads and attaches the programs. Besides the command, everything that runs in `cgroup`
+    /// (v2) is traced. `ring_bytes` is for tests of loss; a power of two. `log` takes the
+    /// programs' debug messages, which are compiled out without it.
     ///
     /// # Errors
-    /// The kernel lacks what is needed, or refuses.
-    pub fn attach(ring_bytes: Option<u32>, log: Option<KernelLog>) -> Result<Self, LoadError> {
+    /// The kernel lacks what is needed, or refuses; there is no such cgroup.
+    pub fn attach(
+        cgroup: Option<&Path>,
+        ring_bytes: Option<u32>,
+        log: Option<KernelLog>,
+    ) -> Result<Self, LoadError> {
+        let cgroup = cgroup.map(cgroup::open).transpose()?;
         let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
         let cookie = random_cookie();
         let config = Config {
             cookie,
             wakeup_bytes: u64::from(ring_bytes / 8),
-            cgroup_id: 0,
+            with_cgroup: u64::from(cgroup.is_some()),
         };
         let loaded = load::load(&config, ring_bytes, log)?;
+        if let Some(cgroup) = cgroup {
+            // roar may be in that cgroup itself.
+            super::sys::prctl_unknown(REGISTER_PRCTL, cookie, role::OBSERVER);
+            loaded.trace_cgroup(cgroup.as_fd())?;
+        }
         let translator = Translator::new(loaded.follows_uring);
         Ok(Self {
             loaded,
@@ -65,7 +79,7 @@ impl EbpfTracer {
     pub fn registration(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
         let cookie = self.cookie;
         move || {
-            super::sys::prctl_unknown(REGISTER_PRCTL, cookie);
+            super::sys::prctl_unknown(REGISTER_PRCTL, cookie, role::COMMAND);
             Ok(())
         }
     }

@@ -102,6 +102,16 @@ fn parse_line(line: &[u8]) -> Option<(u32, Mount)> {
     ))
 }
 
+/// Where the first file system of a type is mounted, by the text of mountinfo(5).
+pub(super) fn point_of(table: &[u8], file_system: &[u8]) -> Option<Vec<u8>> {
+    table.split(|b| *b == b'\n').find_map(|line| {
+        let mut fields = line.split(|b| *b == b' ');
+        fields.by_ref().find(|field| *field == b"-")?;
+        let (_, mount) = parse_line(line).filter(|_| fields.next() == Some(file_system))?;
+        Some(mount.point)
+    })
+}
+
 fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
@@ -143,6 +153,16 @@ mod tests {
         let (path, quality) =
             Mounts::parse(TEXT).locate(mount_id, device.0 << 20 | device.1, inside.as_bytes());
         assert_eq!((String::from_utf8_lossy(&path).as_ref(), quality), expected);
+    }
+
+    #[test]
+    fn mount_points_by_type() {
+        let point = |system: &str| {
+            point_of(TEXT, system.as_bytes()).map(|point| String::from_utf8_lossy(&point).into())
+        };
+        assert_eq!(point("tmpfs"), Some("/tmp".to_owned()));
+        assert_eq!(point("ext4"), Some("/".to_owned()));
+        assert_eq!(point("cgroup2"), None);
     }
 
     #[test]

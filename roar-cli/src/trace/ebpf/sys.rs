@@ -65,6 +65,19 @@ pub(super) fn fill_and_freeze(map: BorrowedFd<'_>, data: &[u8]) -> io::Result<()
     call(bpf_cmd::BPF_MAP_FREEZE, &mut attributes).map(drop)
 }
 
+/// Puts a cgroup, by a descriptor of its directory, into the first slot of a cgroup array.
+pub(super) fn put_cgroup(map: BorrowedFd<'_>, cgroup: BorrowedFd<'_>) -> io::Result<()> {
+    let key = 0_u32;
+    let value = cgroup.as_raw_fd() as u32;
+    let mut attributes = zeroed();
+    // SAFETY: all-zero bytes are valid for every view of the union.
+    let view = unsafe { &mut attributes.__bindgen_anon_2 };
+    view.map_fd = map.as_raw_fd() as u32;
+    view.key = (&raw const key) as u64;
+    view.__bindgen_anon_1.value = (&raw const value) as u64;
+    call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attributes).map(drop)
+}
+
 /// Loads a program. With a log buffer, the verifier explains itself in it.
 pub(super) fn load_program(program: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
     let mut attributes = zeroed();
