@@ -1,9 +1,10 @@
-//! What only the disk can tell: names that moved without the file being touched.
+//! What only the disk can tell: names that moved without the file being touched, and files that
+//! outlived their removal.
 
 use std::fs;
 
 use crate::event::PathQuality;
-use crate::model::{Gap, GapKind, RawString};
+use crate::model::{Basis, Gap, GapKind, RawString};
 use crate::observe::{
     FileKind, Input, InputCause, InputFate, Observation, ObservedFile, Output, PlacedDirectory,
     WriteEvidence,
@@ -60,6 +61,49 @@ pub(super) fn resolve_unknown(observation: &mut Observation) {
     }
 }
 
+/// A removal is reported when its call returns. By then another process may have made a new
+/// file of that name, which looks removed then: whatever is still there is an output.
+pub(super) fn keep_survivors(observation: &mut Observation) {
+    let files = &mut observation.files;
+    observation.temporaries.retain(|file| {
+        let survives = file.id.is_some_and(|id| {
+            let metadata = file.path.to_path_buf().symlink_metadata();
+            // Not the device: on btrfs and overlayfs `stat` shows another one.
+            metadata.is_ok_and(|there| there.is_file() && inode(&there) == id.inode)
+        });
+        if survives {
+            files.push(ObservedFile {
+                id: file.id,
+                kind: FileKind::Regular,
+                input: None,
+                output: Some(Output {
+                    path: file.path.clone(),
+                    quality: PathQuality::Full,
+                    evidence: WriteEvidence::Seen(Basis::Written),
+                    links: Vec::new(),
+                }),
+                created: true,
+                former_paths: Vec::new(),
+                readers: Vec::new(),
+                writers: Vec::new(),
+            });
+        }
+        !survives
+    });
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.ino()
+}
+
+/// No file has this number.
+#[cfg(not(unix))]
+fn inode(_metadata: &fs::Metadata) -> u64 {
+    0
+}
+
 /// Every regular file below `to`, with the path it had below `from`. Returns how many folders
 /// could not be listed.
 fn list(from: &RawString, to: &RawString, found: &mut dyn FnMut(RawString, RawString)) -> u64 {
@@ -113,5 +157,41 @@ fn placed(from: RawString, to: RawString) -> ObservedFile {
         former_paths: Vec::new(),
         readers: Vec::new(),
         writers: Vec::new(),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::event::FileId;
+    use crate::observe::TemporaryFile;
+
+    #[test]
+    fn a_file_that_outlived_its_removal_is_an_output() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        fs::write(&path, "").expect("written");
+        let there = inode(&path.symlink_metadata().expect("it is there"));
+        let check = |path: &std::path::Path, inode: Option<u64>, expected: usize| {
+            let mut observation = Observation {
+                temporaries: vec![TemporaryFile {
+                    id: inode.map(|inode| FileId {
+                        device: 1,
+                        inode,
+                        generation: 1,
+                    }),
+                    path: RawString::from_path(path),
+                }],
+                ..Observation::default()
+            };
+            keep_survivors(&mut observation);
+            assert_eq!(observation.files.len(), expected, "{inode:?}");
+            assert_eq!(observation.temporaries.len(), 1 - expected);
+        };
+        check(&path, Some(there), 1);
+        // Another file of that name, made by somebody else.
+        check(&path, Some(there + 1), 0);
+        check(&path, None, 0);
+        check(&folder.path().join("gone"), Some(there), 0);
     }
 }

@@ -41,6 +41,7 @@ pub fn record_files(
     algorithms: &[HashAlgorithm],
 ) -> RecordedFiles {
     expand::resolve_unknown(observation);
+    expand::keep_survivors(observation);
     let root = facts.project_root.as_bytes();
     let paths: Vec<RawString> = observation
         .files
