@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Something that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Need {
     Strace,
     /// A program on the path of [`crate::project::PATH`].
     Program(&'static str),
+    /// A module of the system's Python.
+    PythonModule(&'static str),
     /// A file system that the kernel knows, and the right to mount it.
     FileSystem(&'static str),
     /// A kernel that takes io_uring.
@@ -58,6 +61,8 @@ fn missing(need: Need) -> Option<String> {
         Need::Program(name) => {
             (!has_program(name)).then(|| format!("there is no '{name}' program"))
         }
+        Need::PythonModule(name) => (!has_python_module(name))
+            .then(|| format!("the system's python3 has no module '{name}'")),
         Need::FileSystem(name) => missing(Need::Root).or_else(|| {
             (!has_file_system(name)).then(|| format!("the kernel has no {name} file system"))
         }),
@@ -74,6 +79,15 @@ pub fn has_program(name: &str) -> bool {
     crate::project::PATH
         .split(':')
         .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn has_python_module(name: &str) -> bool {
+    Command::new("python3")
+        .env("PATH", crate::project::PATH)
+        .args(["-c", &format!("import {name}")])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn has_file_system(name: &str) -> bool {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use roar_tests::oracle;
 use roar_tests::project::Project;
 use roar_tests::require::{Need, met};
-use roar_tests::workload::{Workload, check_each, compare, prepare, table, tools};
+use roar_tests::workload::{Workload, check_each, compare, everyday, prepare, table, tools};
 
 /// Runs a command under the oracle in a prepared project.
 fn check(argv: &[&str], inputs: &[&str], outputs: &[&str]) {
@@ -156,7 +156,10 @@ fn tools() {
     if !met(&[Need::Strace, Need::Program("gcc")]) {
         return;
     }
-    for tool in tools::all() {
+    for tool in [tools::all(), everyday::all()].concat() {
+        if !met(&tool.needs) {
+            continue;
+        }
         let project = Project::empty();
         (tool.set_up)(&project);
         let (told, seen) = oracle::observe(&project, &tool.argv());

@@ -94,6 +94,21 @@ const TEST: &[Want] = &[
     program("xfsprogs", "mkfs.xfs"),
     program("e2fsprogs", "mkfs.ext4"),
     package("python3"),
+    package("python3-numpy"),
+    // What the everyday command lines of the tests are made of.
+    program("bzip2", "bzip2"),
+    program("cpio", "cpio"),
+    program("curl", "curl"),
+    program("ed", "ed"),
+    program("openssl", "openssl"),
+    program("patch", "patch"),
+    program("perl", "perl"),
+    program("rsync", "rsync"),
+    program("sqlite3", "sqlite3"),
+    program("unzip", "unzip"),
+    program("vim", "vim"),
+    program("xz-utils", "xz"),
+    program("zip", "zip"),
 ];
 
 const PYTHON: &[Want] = &[Want {

@@ -7,6 +7,7 @@
 //! made, changed or put into its place by a rename or link, and still has a name at the end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::FileSets;
@@ -29,6 +30,8 @@ struct File {
     has_old_content: bool,
     /// Under which name old content was first used.
     input: Option<PathBuf>,
+    /// Under which name old content was first kept under a change.
+    kept: Option<PathBuf>,
     /// Its names from before the command.
     originals: Vec<PathBuf>,
     written: bool,
@@ -181,7 +184,9 @@ impl Fold {
                 .filter(|name| !file.originals.contains(name))
                 .cloned()
                 .collect();
-            sets.inputs.extend(file.input.clone());
+            // What was kept and then removed went nowhere.
+            let kept = file.kept.filter(|_| !file.names.is_empty());
+            sets.inputs.extend(file.input.clone().or(kept));
             if file.originals.is_empty() || !file.written {
                 if file.input.is_none() && !moved.is_empty() {
                     sets.inputs.extend(file.originals.first().cloned());
@@ -223,29 +228,41 @@ impl Fold {
     }
 
     fn read(&mut self, path: Option<PathBuf>) {
-        let Some(path) = path.filter(|path| !path.is_dir()) else {
-            return;
-        };
-        let index = self.index_of(&path);
-        let file = &mut self.files[index];
-        if file.has_old_content && file.input.is_none() {
-            // A name that the command itself gave it is not where the content came from.
-            let original = file
-                .originals
-                .first()
-                .filter(|_| !file.originals.contains(&path));
-            file.input = Some(original.cloned().unwrap_or(path));
+        if let Some((file, path)) = self.old_content(path)
+            && file.input.is_none()
+        {
+            file.input = Some(path);
         }
     }
 
     fn write(&mut self, path: Option<PathBuf>) {
-        // What is kept of the old content makes the file an input, too.
-        self.read(path.clone());
+        if let Some((file, path)) = self.old_content(path.clone())
+            && file.kept.is_none()
+        {
+            file.kept = Some(path);
+        }
         self.produce(path);
     }
 
+    /// The file behind a path and the name that its content from before goes by, if it has any.
+    fn old_content(&mut self, path: Option<PathBuf>) -> Option<(&mut File, PathBuf)> {
+        let path = path.filter(|path| !path.is_dir() && !is_special(path))?;
+        let index = self.index_of(&path);
+        let file = &mut self.files[index];
+        if !file.has_old_content {
+            return None;
+        }
+        // A name that the command itself gave it is not where the content came from.
+        let original = file
+            .originals
+            .first()
+            .filter(|_| !file.originals.contains(&path));
+        let path = original.cloned().unwrap_or(path);
+        Some((file, path))
+    }
+
     fn produce(&mut self, path: Option<PathBuf>) {
-        let Some(path) = path else {
+        let Some(path) = path.filter(|path| !is_special(path)) else {
             return;
         };
         let index = self.index_of(&path);
@@ -280,7 +297,10 @@ impl Fold {
             return;
         }
         let creates = call.name == "creat" || has("O_CREAT");
-        if creates && !self.names.contains_key(&path) && !is_special(&path) {
+        if is_special(&path) {
+            return;
+        }
+        if creates && !self.names.contains_key(&path) {
             self.add(&path, false);
             self.produce(Some(path));
         } else if call.name == "creat" || has("O_TRUNC") {
@@ -525,11 +545,14 @@ impl Fold {
 /// Which arguments name a file: the folder's descriptor, where there is one, and the name.
 type Argument = (Option<usize>, usize);
 
-/// Opening these with `O_CREAT` creates nothing.
+/// Devices, pipes with a name, and what the kernel makes up: no files.
 fn is_special(path: &Path) -> bool {
     ["/dev", "/proc", "/sys"]
         .iter()
         .any(|top| path.starts_with(top))
+        || path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 /// Removes `.` and `..` by the letter.

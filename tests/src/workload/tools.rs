@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::program::{self, Build};
 use crate::oracle::FileSets;
 use crate::project::Project;
+use crate::require::Need;
 
 /// A command and the project that it works on.
 #[derive(Clone, Debug)]
@@ -18,20 +19,28 @@ pub struct Tool {
     pub set_up: fn(&Project),
     /// What the command consumes and produces, where known.
     pub truth: Option<FileSets>,
-    argv: &'static [&'static str],
+    /// What it needs of the machine.
+    pub needs: Vec<Need>,
+    argv: Vec<&'static str>,
 }
 
 impl Tool {
-    fn new(name: &'static str, set_up: fn(&Project), argv: &'static [&'static str]) -> Self {
+    pub(super) fn new(name: &'static str, set_up: fn(&Project), argv: &[&'static str]) -> Self {
         Self {
             name,
             set_up,
             truth: None,
-            argv,
+            needs: Vec::new(),
+            argv: argv.to_vec(),
         }
     }
 
-    fn does(mut self, inputs: &[&str], outputs: &[&str]) -> Self {
+    pub(super) fn needing(mut self, need: Need) -> Self {
+        self.needs.push(need);
+        self
+    }
+
+    pub(super) fn does(mut self, inputs: &[&str], outputs: &[&str]) -> Self {
         self.truth = Some(FileSets {
             inputs: inputs.iter().map(PathBuf::from).collect(),
             outputs: outputs.iter().map(PathBuf::from).collect(),
