@@ -147,11 +147,9 @@ fn namespaces() {
     check_table(&table::namespaces());
 }
 
-/// Ten thousand processes with `ROAR_TEST_LARGE=1`, a thousand otherwise.
 #[test]
-fn many_processes() {
-    let large = std::env::var_os("ROAR_TEST_LARGE").is_some_and(|value| value == "1");
-    check_table(&[table::many(if large { 10_007 } else { 1_009 })]);
+fn ten_thousand_processes() {
+    check_table(&[table::many(10_007)]);
 }
 
 /// Runs a real command twice, under strace and under roar, each in a project of its own: both

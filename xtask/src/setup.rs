@@ -93,6 +93,9 @@ const TEST: &[Want] = &[
     program("btrfs-progs", "mkfs.btrfs"),
     program("xfsprogs", "mkfs.xfs"),
     program("e2fsprogs", "mkfs.ext4"),
+    program("golang-go", "go"),
+    program("bubblewrap", "bwrap"),
+    program("bindfs", "bindfs"),
     package("python3"),
     package("python3-numpy"),
     // What the everyday command lines of the tests are made of.

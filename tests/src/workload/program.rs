@@ -16,6 +16,8 @@ pub enum Build {
     Static,
     /// For 32-bit x86, without a C library.
     Bits32,
+    /// By the Go compiler, which makes its own system calls.
+    Go,
 }
 
 impl Build {
@@ -24,11 +26,13 @@ impl Build {
             Self::Dynamic => "dynamic",
             Self::Static => "static",
             Self::Bits32 => "bits32",
+            Self::Go => "go",
         }
     }
 
-    fn flags(self) -> &'static [&'static str] {
-        match self {
+    /// The compiler's command line, up to the program and its source.
+    fn compiler(self, cache: &Path) -> Command {
+        let flags: &[&str] = match self {
             Self::Dynamic => &["-pthread"],
             Self::Static => &["-pthread", "-static"],
             Self::Bits32 => &[
@@ -39,14 +43,34 @@ impl Build {
                 "-no-pie",
                 "-fno-stack-protector",
             ],
+            Self::Go => {
+                let mut go = Command::new("go");
+                go.args(["build", "-o"])
+                    .env("CGO_ENABLED", "0")
+                    .env("GO111MODULE", "off")
+                    .env("GOCACHE", cache.join("go-build"));
+                return go;
+            }
+        };
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
+            .args(flags)
+            .arg("-o");
+        gcc
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Dynamic | Self::Static | Self::Bits32 => "c",
+            Self::Go => "go",
         }
     }
 }
 
-/// The executable of `tests/workloads/NAME.c`, compiled with gcc when its source changed.
+/// The executable of `tests/workloads/NAME.c` (or `.go`), compiled when its source changed.
 pub fn path(name: &str, build: Build) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
-    let source = sources.join(name).with_extension("c");
+    let source = sources.join(name).with_extension(build.extension());
     let mut hasher = blake3::Hasher::new();
     for file in [&source, &sources.join("common.h")] {
         let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
@@ -62,14 +86,7 @@ pub fn path(name: &str, build: Build) -> PathBuf {
     let _lock = binary::lock("build-workloads");
     if !executable.exists() {
         let unfinished = executable.with_extension("unfinished");
-        Transcript::of(
-            Command::new("gcc")
-                .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
-                .args(build.flags())
-                .arg("-o")
-                .args([&unfinished, &source]),
-        )
-        .succeeds();
+        Transcript::of(build.compiler(&folder).args([&unfinished, &source])).succeeds();
         fs::rename(unfinished, &executable).expect("the target folder can be written");
     }
     executable

@@ -352,6 +352,26 @@ pub fn processes() -> Vec<Workload> {
         .reads(&["program", "in"])
         .writes(&["out"]),
     ]);
+    for (arguments, reads, writes) in [
+        (
+            &["save", "in", "temporary", "out"][..],
+            &["in"][..],
+            &["out"][..],
+        ),
+        (&["stream", "in", "out"], &["in"], &["out"]),
+        (
+            &["execute", "./program", "copy", "in", "out"],
+            &["program", "in"],
+            &["out"],
+        ),
+    ] {
+        rows.push(gopher(arguments).reads(reads).writes(writes));
+    }
+    rows.push(
+        gopher(&["routines", "in", "out"])
+            .reads(&["in"])
+            .writes(&numbered),
+    );
     if cfg!(target_arch = "x86_64") {
         rows.push(
             Workload::built(
@@ -364,6 +384,10 @@ pub fn processes() -> Vec<Workload> {
         );
     }
     rows
+}
+
+fn gopher(arguments: &[&str]) -> Workload {
+    Workload::built("gopher", Build::Go, arguments).needs(Need::Program("go"))
 }
 
 /// A number of short processes, each of which makes a file.
@@ -454,7 +478,7 @@ pub fn namespaces() -> Vec<Workload> {
     let user = "unshare --user --map-root-user --mount \"$0\" copy in out";
     let bind = "unshare --mount sh -c 'mount --bind folder many && cp many/in3 many/out' && test -e folder/out";
     let hidden = "unshare --mount sh -c 'mount -t tmpfs none folder && cat in > folder/copy && cp folder/copy out'";
-    vec![
+    let mut rows = vec![
         Workload::shell("rw", copy).reads(&["in"]).writes(&["out"]),
         Workload::shell("rw", user).reads(&["in"]).writes(&["out"]),
         Workload::shell("rw", bind)
@@ -471,10 +495,27 @@ pub fn namespaces() -> Vec<Workload> {
         Workload::shell("rw", "chroot . /static copy /folder-link/../in /folder/out")
             .reads(&["static", "in"])
             .writes(&["folder/out"]),
-    ]
-    .into_iter()
-    .map(|workload| workload.needs(Need::Root))
-    .collect()
+    ];
+    // bubblewrap builds a root of its own, out of mounts that no other process sees.
+    let whole = "bwrap --ro-bind / / --bind . /mnt --chdir /mnt --unshare-all \"$0\" copy in out";
+    let parts = "bwrap --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64 --symlink usr/bin /bin \
+                 --proc /proc --dev /dev --tmpfs /tmp --bind folder /data --ro-bind in /input --chdir /data \
+                 sh -c 'cat /input in3 > /tmp/both && cp /tmp/both out'";
+    rows.extend(
+        [
+            Workload::shell("rw", whole).reads(&["in"]).writes(&["out"]),
+            Workload::shell("rw", parts)
+                .reads(&["in", "folder/in3"])
+                .writes(&["folder/out"]),
+        ]
+        .map(|row| {
+            row.needs(Need::Program("bwrap"))
+                .unseen_by_strace(OWN_PATHS)
+        }),
+    );
+    rows.into_iter()
+        .map(|workload| workload.needs(Need::Root))
+        .collect()
 }
 
 /// The whole table.
