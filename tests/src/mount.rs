@@ -76,6 +76,57 @@ impl Drop for Mount {
     }
 }
 
+/// Something that is mounted over a folder which is there already; unmounted when dropped.
+#[derive(Debug)]
+pub struct Cover {
+    at: PathBuf,
+}
+
+impl Cover {
+    /// A fresh tmpfs.
+    pub fn tmpfs(at: &Path) -> Self {
+        Self::made(at, &mut Command::new("mount"), &["-t", "tmpfs", "none"])
+    }
+
+    /// Another folder, by a bind mount.
+    pub fn bind(folder: &Path, at: &Path) -> Self {
+        Self::made(at, Command::new("mount").arg("--bind").arg(folder), &[])
+    }
+
+    /// Another folder, by a FUSE file system: bindfs, a program that hands every call on.
+    pub fn fuse(folder: &Path, at: &Path) -> Self {
+        Self::made(at, Command::new("bindfs").arg(folder), &[])
+    }
+
+    /// An overlay whose lower and upper layer are folders of other file systems.
+    pub fn overlay(lower: &Path, upper: &Path, at: &Path) -> Self {
+        let layers = ["up", "work"].map(|name| upper.join(name));
+        for layer in &layers {
+            fs::create_dir(layer).expect("the upper layer can be filled");
+        }
+        let [upper, work] = layers.map(|layer| layer.display().to_string());
+        let options = format!(
+            "lowerdir={},upperdir={upper},workdir={work}",
+            lower.display()
+        );
+        let arguments = ["-t", "overlay", "-o", &options, "none"];
+        Self::made(at, &mut Command::new("mount"), &arguments)
+    }
+
+    fn made(at: &Path, command: &mut Command, arguments: &[&str]) -> Self {
+        Transcript::of(command.args(arguments).arg(at)).succeeds();
+        Self {
+            at: at.to_path_buf(),
+        }
+    }
+}
+
+impl Drop for Cover {
+    fn drop(&mut self) {
+        run_unless_panicking("umount", &self.at);
+    }
+}
+
 fn mount_at(at: &Path, arguments: &[&str]) {
     let arguments = arguments.iter().map(OsStr::new);
     run("mount", arguments.chain([at.as_os_str()]));

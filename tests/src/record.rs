@@ -30,6 +30,17 @@ impl Record {
         Self { json }
     }
 
+    /// Reads the job that was recorded last.
+    #[track_caller]
+    pub fn newest(project: &Project) -> Self {
+        let log = project.roar(["log", "--json", "-n", "1"]).succeeds().json();
+        let jobs = log.as_array().or_else(|| log["jobs"].as_array());
+        let uid = jobs
+            .and_then(|jobs| jobs.first())
+            .and_then(|job| job["job_uid"].as_str());
+        Self::of(project, uid.expect("a job was recorded"))
+    }
+
     /// Inputs and outputs under a folder, relative to it.
     pub fn files_under(&self, folder: &Path) -> FileSets {
         FileSets {

@@ -24,17 +24,6 @@ fn job_count(project: &Project) -> usize {
     jobs.expect("a list of jobs").len()
 }
 
-/// The reference of the job that was recorded last.
-fn newest(project: &Project) -> String {
-    let log = project.roar(["log", "--json", "-n", "1"]).succeeds().json();
-    let jobs = log.as_array().or_else(|| log["jobs"].as_array());
-    let job = &jobs.expect("a list of jobs")[0];
-    job["job_uid"]
-        .as_str()
-        .expect("every job has one")
-        .to_owned()
-}
-
 #[test]
 fn the_status_is_the_commands_own() {
     if !require_bpf() {
@@ -127,7 +116,7 @@ fn a_log_that_the_output_is_appended_to_is_an_output_only() {
     for (script, inputs) in [("echo more", &none), ("echo more; head -n 1 log", &log)] {
         let line = format!("'{}' run -q sh -c '{script}' >> log", roar().display());
         Transcript::of(project.command("sh").args(["-c", &line])).succeeds();
-        let job = Record::of(&project, &newest(&project));
+        let job = Record::newest(&project);
         assert_eq!(&job.inputs(), inputs, "{script}");
         assert_eq!(job.outputs(), log, "{script}");
     }

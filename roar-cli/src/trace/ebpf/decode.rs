@@ -49,6 +49,8 @@ pub(super) struct FileRecord<'a> {
     pub(super) generation: u32,
     pub(super) mount_id: u32,
     pub(super) nlink: u32,
+    /// Which kind of file system it is on.
+    pub(super) magic: u32,
     pub(super) access: u8,
     pub(super) names: &'a [u8],
 }
@@ -139,7 +141,7 @@ fn file<'a>(reader: &mut Reader<'a>) -> Option<FileRecord<'a>> {
     let (device, generation) = (reader.u32()?, reader.u32()?);
     let (mount_id, nlink) = (reader.u32()?, reader.u32()?);
     let path_len = reader.u32()? as usize;
-    let _magic = reader.u32()?;
+    let magic = reader.u32()?;
     let access = reader.take(8)?[0];
     Some(FileRecord {
         inode,
@@ -151,6 +153,7 @@ fn file<'a>(reader: &mut Reader<'a>) -> Option<FileRecord<'a>> {
         generation,
         mount_id,
         nlink,
+        magic,
         access,
         names: reader.take(path_len)?,
     })

@@ -7,6 +7,7 @@ mod btf;
 mod cgroup;
 mod classes;
 mod decode;
+mod identity;
 mod layout;
 mod load;
 mod mounts;

@@ -7,6 +7,7 @@ use std::path::Path;
 use roar_common::{access, flags, name_op, note};
 
 use super::decode::{Body, FileRecord, NameRecord, NamedPath, Record, join_names};
+use super::identity::{Identities, kernel_device};
 use super::mounts::Mounts;
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
@@ -16,10 +17,11 @@ use crate::model::{Gap, GapKind, RawString};
 /// Turns records into events. Keeps the mount table and a short-lived cache of directories.
 pub(super) struct Translator {
     mounts: Mounts,
+    identities: Identities,
     real_directories: HashMap<Vec<u8>, Vec<u8>>,
     /// Generations of files that had no name when they were touched (`O_TMPFILE`), by device
     /// and inode number: when one is linked, only stat can tell which it was.
-    nameless: HashMap<(u32, u64), u32>,
+    nameless: HashMap<(u64, u64), u32>,
     /// Changes of names that io_uring requests announced, by request.
     announced: HashMap<u64, EventKind>,
     /// Whether io_uring is followed; where it is not, its use is a gap.
@@ -30,6 +32,7 @@ impl Translator {
     pub(super) fn new(follows_uring: bool) -> Self {
         Self {
             mounts: read_mounts(),
+            identities: Identities::default(),
             real_directories: HashMap::new(),
             nameless: HashMap::new(),
             announced: HashMap::new(),
@@ -40,6 +43,7 @@ impl Translator {
     /// To be called between batches: names may have changed since.
     pub(super) fn forget_directories(&mut self) {
         self.real_directories.clear();
+        self.identities.forget_directories();
     }
 
     /// The event that a record stands for; none for what no user would call a file.
@@ -98,16 +102,21 @@ impl Translator {
         } else if file.nlink == 0 && quality == PathQuality::Full {
             quality = PathQuality::Unlinked;
         }
-        if file.nlink == 0 {
-            self.nameless
-                .insert((file.device, file.inode), file.generation);
-        }
-        FileState {
-            id: Some(FileId {
+        let id = match quality {
+            PathQuality::Full | PathQuality::Unlinked => self.identities.of(file, &path),
+            PathQuality::Truncated | PathQuality::Foreign => Some(FileId {
                 device: u64::from(file.device),
                 inode: file.inode,
                 generation: file.generation,
             }),
+        };
+        if let Some(id) = id
+            && file.nlink == 0
+        {
+            self.nameless.insert((id.device, id.inode), id.generation);
+        }
+        FileState {
+            id,
             path: path.into(),
             quality,
             size_bytes: file.size,
@@ -166,8 +175,8 @@ impl Translator {
 
     /// The identity of a file that got its first name.
     fn nameless_at(&self, to: &RawString, name: &NameRecord<'_>) -> Option<FileId> {
-        let id = look(to, name.second.device)?.id?;
-        let generation = self.nameless.get(&(name.second.device, id.inode))?;
+        let id = self.look(to, name.second.device)?.id?;
+        let generation = self.nameless.get(&(id.device, id.inode))?;
         Some(FileId {
             generation: *generation,
             ..id
@@ -182,9 +191,33 @@ impl Translator {
         // By name only: stat does not tell the generation.
         let file = FileState {
             id: None,
-            ..look(&real, named.device)?
+            ..self.look(&real, named.device)?
         };
         Some(EventKind::Touched { file, access })
+    }
+
+    /// The state of a path as it is now. The identity is given only where stat's numbers are
+    /// those that a touch is known by (not on an overlay).
+    fn look(&self, path: &RawString, device: u32) -> Option<FileState> {
+        let metadata = Path::new(&path.to_os_string()).symlink_metadata().ok()?;
+        if !metadata.is_file() {
+            return None;
+        }
+        let stat_device = kernel_device(metadata.dev());
+        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+        let is_known = self.identities.is_device(stat_device, device);
+        Some(FileState {
+            id: is_known.then(|| FileId {
+                device: u64::from(stat_device),
+                inode: metadata.ino(),
+                generation: 0,
+            }),
+            path: path.clone(),
+            quality: PathQuality::Full,
+            size_bytes: metadata.len(),
+            mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        })
     }
 
     /// The absolute path that a call named: its directory real, its last name as given.
@@ -275,30 +308,6 @@ fn noted(what: u32) -> Gap {
         detail,
         count: 1,
     }
-}
-
-/// The state of a path as it is now. The identity is given only where stat's device is the
-/// kernel's (not on btrfs or overlayfs).
-fn look(path: &RawString, device: u32) -> Option<FileState> {
-    let metadata = Path::new(&path.to_os_string()).symlink_metadata().ok()?;
-    if !metadata.is_file() {
-        return None;
-    }
-    let dev = metadata.dev();
-    let stat_device = rustix::fs::major(dev) << 20 | rustix::fs::minor(dev);
-    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
-    Some(FileState {
-        id: (stat_device == device).then(|| FileId {
-            device: u64::from(device),
-            inode: metadata.ino(),
-            generation: 0,
-        }),
-        path: path.clone(),
-        quality: PathQuality::Full,
-        size_bytes: metadata.len(),
-        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-    })
 }
 
 fn split_arguments(bytes: &[u8]) -> Vec<RawString> {

@@ -1,0 +1,230 @@
+//! One file system seen through another, or in several places: the record names files as the
+//! command named them, and mistakes none for another.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+
+use roar_tests::mount::{Cover, Mount};
+use roar_tests::oracle::FileSets;
+use roar_tests::project::Project;
+use roar_tests::record::Record;
+use roar_tests::require::{Need, met};
+use roar_tests::workload::{Build, compare, program};
+
+/// Runs a script under roar; inputs and outputs are those named, the outputs have the hashes
+/// of what is there now, and the record is complete.
+#[track_caller]
+fn check(project: &Project, script: &str, inputs: &[&str], outputs: &[&str]) {
+    project.roar(["run", "-q", "sh", "-c", script]).succeeds();
+    let record = Record::newest(project);
+    let right = FileSets {
+        inputs: inputs.iter().map(Into::into).collect(),
+        outputs: outputs.iter().map(Into::into).collect(),
+    };
+    compare(&record.files_under(project.root()), &right)
+        .unwrap_or_else(|wrong| panic!("{script}:\n{wrong}"));
+    for name in outputs {
+        let hash = blake3::hash(&project.read(name)).to_hex();
+        let entry = record.entry("outputs", &project.path(name));
+        assert_eq!(entry["hash"], hash.as_str(), "{script}: {name}");
+    }
+    assert!(
+        record.is_complete(),
+        "{script}: {:#}",
+        record.completeness()
+    );
+}
+
+fn folder(project: &Project, name: &str) -> std::path::PathBuf {
+    let path = project.path(name);
+    fs::create_dir(&path).expect("the project's folders can be made");
+    path
+}
+
+#[test]
+fn fuse() {
+    if !met(&[Need::Bpf, Need::Program("bindfs"), Need::FileSystem("fuse")]) {
+        return;
+    }
+    let project = Project::new();
+    let behind = folder(&project, "behind");
+    let view = folder(&project, "view");
+    fs::write(behind.join("in"), "input").expect("the project's folders can be filled");
+    fs::write(behind.join("old"), "a longer text\n").expect("as above");
+    let _view = Cover::fuse(&behind, &view);
+    check(
+        &project,
+        "cat view/in > view/out",
+        &["view/in"],
+        &["view/out"],
+    );
+    check(
+        &project,
+        "cat view/in > view/tmp && mv view/tmp view/moved",
+        &["view/in"],
+        &["view/moved"],
+    );
+    check(
+        &project,
+        "echo more >> view/old",
+        &["view/old"],
+        &["view/old"],
+    );
+    check(
+        &project,
+        "cp view/in out; rm view/in",
+        &["view/in"],
+        &["out"],
+    );
+}
+
+#[test]
+fn bind_mounts() {
+    if !met(&[Need::Bpf, Need::Root]) {
+        return;
+    }
+    let project = Project::new();
+    let one = folder(&project, "one");
+    let two = folder(&project, "two");
+    project.write("one/in", "input");
+    let _two = Cover::bind(&one, &two);
+    check(&project, "cat two/in > out", &["two/in"], &["out"]);
+    check(&project, "cat one/in > two/out", &["one/in"], &["two/out"]);
+    // One file by two names: as an input it counts once, by the name that was used first.
+    check(&project, "cat one/in two/in > both", &["one/in"], &["both"]);
+    check(
+        &project,
+        "cat two/in > x1; cat one/in > x2",
+        &["two/in"],
+        &["x1", "x2"],
+    );
+    check(
+        &project,
+        "echo x > two/made; cat one/made > copied",
+        &[],
+        &["one/made", "two/made", "copied"],
+    );
+    // A rename from one to the other is refused: mv copies and removes.
+    check(&project, "mv one/in two/moved", &["one/in"], &["two/moved"]);
+}
+
+#[test]
+fn moves_between_file_systems() {
+    if !met(&[Need::Bpf, Need::FileSystem("tmpfs")]) {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "input");
+    let other = folder(&project, "other");
+    let _other = Cover::tmpfs(&other);
+    check(&project, "mv in other/moved", &["in"], &["other/moved"]);
+    check(
+        &project,
+        "cat other/moved > other/tmp && mv other/tmp back",
+        &["other/moved"],
+        &["back"],
+    );
+}
+
+/// All subvolumes have one device in the kernel, and the files of a snapshot have the inode
+/// numbers of the files that they were.
+#[test]
+fn btrfs_subvolumes() {
+    if !met(&[
+        Need::Bpf,
+        Need::Program("mkfs.btrfs"),
+        Need::FileSystem("btrfs"),
+    ]) {
+        return;
+    }
+    let mount = Mount::new("btrfs");
+    let project = Project::under(&mount.path());
+    project.init();
+    for name in ["one", "other"] {
+        project.run("btrfs", ["subvolume", "create", name]);
+        project.write(Path::new(name).join("in"), name);
+    }
+    project.run("btrfs", ["subvolume", "snapshot", "one", "two"]);
+    check(
+        &project,
+        "cat one/in two/in other/in > out",
+        &["one/in", "two/in", "other/in"],
+        &["out"],
+    );
+    check(
+        &project,
+        "cat one/in > one/out; echo x > two/out; echo y > other/out",
+        &["one/in"],
+        &["one/out", "two/out", "other/out"],
+    );
+    check(
+        &project,
+        "cat one/in; echo more >> two/in",
+        &["one/in", "two/in"],
+        &["two/in"],
+    );
+    let program = program::path("open", Build::Dynamic);
+    let nameless = format!("cd one && {} tmpfile-link linked", program.display());
+    check(&project, &nameless, &[], &["one/linked"]);
+    // A snapshot that the command itself makes.
+    check(
+        &project,
+        "btrfs subvolume snapshot one three > created && cat three/in > out3 && echo y > three/in",
+        &["three/in"],
+        &["created", "out3", "three/in"],
+    );
+}
+
+/// Layers on different file systems hand the same inode numbers on.
+#[test]
+fn an_overlay_of_different_file_systems() {
+    if !met(&[
+        Need::Bpf,
+        Need::FileSystem("overlay"),
+        Need::FileSystem("tmpfs"),
+    ]) {
+        return;
+    }
+    const FILES: u32 = 100;
+    let (lower, upper) = (Mount::new("tmpfs"), Mount::new("tmpfs"));
+    for number in 0..FILES {
+        fs::write(lower.path().join(format!("in{number}")), number.to_string())
+            .expect("it is empty");
+    }
+    let around = Project::empty();
+    let at = folder(&around, "at");
+    let _overlay = Cover::overlay(&lower.path(), &upper.path(), &at);
+    let project = Project::under(&at);
+    project.init();
+    let inputs: Vec<_> = (0..FILES)
+        .map(|number| at.join(format!("in{number}")))
+        .collect();
+    let outputs: Vec<_> = (0..FILES).map(|number| format!("out{number}")).collect();
+    let outputs: Vec<_> = outputs.iter().map(String::as_str).collect();
+    let script = format!(
+        "cat ../../in* > all; for i in $(seq 0 {}); do echo $i > out$i; done",
+        FILES - 1
+    );
+    check(&project, &script, &[], &[&outputs[..], &["all"]].concat());
+    let record = Record::newest(&project);
+    for input in &inputs {
+        assert!(
+            record.inputs().contains(input),
+            "{} is missing",
+            input.display()
+        );
+        assert!(
+            !record.outputs().contains(input),
+            "{} was only read",
+            input.display()
+        );
+    }
+    check(
+        &project,
+        "echo more >> all; mv out1 moved; ln out2 linked",
+        &["all", "out1", "out2"],
+        &["all", "moved", "linked"],
+    );
+    check(&project, "echo x > t; cat t > u; mv u v; rm t", &[], &["v"]);
+}
