@@ -33,13 +33,7 @@ impl Terminal {
         )
         .expect("the terminal's other side can be opened");
         let line = File::from(line);
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&line, size).expect("a terminal has a size");
+        set_size(&line, 24, 80);
         let mut wrapped = Command::new("setsid");
         wrapped
             .args(["--ctty", "--wait"])
@@ -75,6 +69,18 @@ impl Terminal {
         self.screen
             .write_all(keys.as_bytes())
             .expect("a terminal takes input");
+    }
+
+    /// Gives the terminal another size, as when its window is drawn larger.
+    pub fn resize(&self, lines: u16, columns: u16) {
+        set_size(&self.screen, lines, columns);
+    }
+
+    /// Closes the terminal, as when its window is closed or its connection breaks; tells how
+    /// the program ended.
+    pub fn hang_up(mut self) -> ExitStatus {
+        drop(self.screen);
+        self.child.wait().expect("a child can be waited for")
     }
 
     /// Reads until the text has been shown.
@@ -113,6 +119,16 @@ impl Terminal {
             Err(_) => false,
         }
     }
+}
+
+fn set_size(terminal: &File, lines: u16, columns: u16) {
+    let size = Winsize {
+        ws_row: lines,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(terminal, size).expect("a terminal has a size");
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::thread;
 
@@ -74,17 +74,42 @@ fn what_cannot_start_makes_no_job() {
     assert_eq!(job_count(&project), 0);
 }
 
+/// A gibibyte in and out again; held nowhere whole.
 #[test]
-fn a_hundred_megabytes_pass_unchanged() {
+fn a_gibibyte_passes_unchanged() {
     if !require_bpf() {
         return;
     }
+    const BLOCKS: u64 = 1024;
     let project = Project::new();
-    let mut bytes = vec![0; 100 << 20];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    let told = project.roar_with_input(["run", "cat"], &bytes);
-    told.succeeds();
-    assert!(told.stdout == bytes, "{} bytes came out", told.stdout.len());
+    let mut child = project
+        .roar_command()
+        .args(["run", "-q", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("roar can be started");
+    let mut input = child.stdin.take().expect("it is piped");
+    let output = child.stdout.take().expect("it is piped");
+    let (sent, received) = thread::scope(|scope| {
+        let sent = scope.spawn(move || {
+            let mut hasher = blake3::Hasher::new();
+            let mut block = vec![0; 1 << 20];
+            blake3::Hasher::new().finalize_xof().fill(&mut block);
+            for number in 0..BLOCKS {
+                block[..8].copy_from_slice(&number.to_le_bytes());
+                hasher.update(&block);
+                input.write_all(&block).expect("the command reads");
+            }
+            hasher.finalize()
+        });
+        let mut hasher = blake3::Hasher::new();
+        let length = std::io::copy(&mut BufReader::with_capacity(1 << 20, output), &mut hasher);
+        assert_eq!(length.expect("the command writes"), BLOCKS << 20);
+        (sent.join().expect("it was sent"), hasher.finalize())
+    });
+    assert_eq!(sent, received);
+    assert!(child.wait().expect("it ends").success());
 }
 
 /// Everything that a process gets from the one that starts it, but for what names it.
@@ -101,6 +126,34 @@ fn the_command_finds_nothing_changed() {
     let run = project.roar(["run", "sh", "-c", script]);
     assert_eq!(run.stdout_text(), bare.stdout_text());
     assert_eq!(run.code(), bare.code());
+}
+
+/// The same under a caller that ignores signals or has closed descriptors.
+#[test]
+fn what_the_caller_ignores_or_closed_stays_so() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    let look =
+        "grep SigIgn /proc/self/status >&2; ls -l /proc/self/fd 2>&1 | grep -c null >&2; echo out";
+    for (before, after) in [
+        ("trap '' PIPE", ""),
+        ("trap '' CHLD", ""),
+        ("trap '' INT TERM HUP", ""),
+        (":", ">&-"),
+        (":", "<&-"),
+        (":", "<&- >&-"),
+    ] {
+        let line = |roar: &str| {
+            let line = format!("{before}; {roar} sh -c \"$0\" {after}");
+            Transcript::of(project.command("bash").args(["-c", &line, look]))
+        };
+        let (bare, run) = (line(""), line(&format!("'{}' run -q", roar().display())));
+        assert_eq!(run.snapshot(), bare.snapshot(), "{before} {after}");
+        assert_eq!(Record::newest(&project).json["exit_code"], bare.code());
+    }
+    assert_eq!(job_count(&project), 6);
 }
 
 /// The caller's shell appends to a log: the log is an output, and no input of anybody.

@@ -3,7 +3,7 @@
 //! The command stays in roar's process group and on its terminal: keys that send signals
 //! reach it directly, job control works on both alike. roar takes such signals through a
 //! descriptor, so none of them ends it before the record is written; a signal that was sent
-//! to roar alone is passed on.
+//! to roar alone, and not to the whole group, is passed on.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,13 +13,13 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, getpgid, getpgrp, getpid, getsid, pidfd_open};
 
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::ebpf::EbpfTracer;
 use super::seccomp;
-use super::sys::{self, SignalSet};
+use super::sys::{self, Arrived, SignalSet, Witness};
 use super::{LaunchError, Summary, Tracer};
 use crate::event::{EventKind, TraceEvent};
 use crate::model::{Gap, GapKind};
@@ -81,11 +81,9 @@ pub fn run(
 
     let started = Instant::now();
     let (mut tracer, mut child) = start(tracer, launch, previous_mask)?;
-    let pidfd = pidfd_open(
-        rustix::process::Pid::from_child(&child),
-        PidfdFlags::NONBLOCK,
-    )
-    .map_err(|errno| failed("watch the command")(errno.into()))?;
+    let mut group = Group::around(&child);
+    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)
+        .map_err(|errno| failed("watch the command")(errno.into()))?;
 
     let mut interrupted = false;
     let mut outlet = Outlet { sink, living: 0 };
@@ -97,7 +95,7 @@ pub fn run(
         let mut take_signals = |child_lives: bool| {
             while let Some(arrived) = sys::next_signal(signal.get_ref()) {
                 interrupted |= !matches!(arrived.signal, libc::SIGUSR1 | libc::SIGUSR2);
-                if child_lives && !arrived.from_kernel {
+                if child_lives && !group.has(arrived) {
                     sys::send_signal(child.id(), arrived.signal);
                 }
             }
@@ -140,6 +138,42 @@ pub fn run(
         duration,
         summary,
     })
+}
+
+/// The process group that roar shares with its command.
+struct Group {
+    command: Pid,
+    witness: Option<Witness>,
+}
+
+impl Group {
+    fn around(command: &Child) -> Self {
+        Self {
+            command: Pid::from_child(command),
+            // Without one, every signal is passed on: twice is better than never.
+            witness: Witness::start().ok(),
+        }
+    }
+
+    /// Whether a signal that roar got has reached the command, too.
+    fn has(&mut self, arrived: Arrived) -> bool {
+        if arrived.from_kernel {
+            // A terminal's keys go to its foreground group. Its hang-up goes to the leader of the
+            // session, whose place roar may have taken.
+            let is_hangup = arrived.signal == libc::SIGHUP;
+            return !(is_hangup && getsid(None).is_ok_and(|leader| leader == getpid()));
+        }
+        let Some(witness) = &self.witness else {
+            return false;
+        };
+        if !witness.saw(arrived.signal) {
+            return false;
+        }
+        // What it has seen stays pending: the next signal needs a new one.
+        self.witness = Witness::start().ok();
+        // A command that made a group of its own (a shell with job control) was not meant.
+        getpgid(Some(self.command)).is_ok_and(|group| group == getpgrp())
+    }
 }
 
 /// A tracer at work.
@@ -213,6 +247,7 @@ fn start(
     command
         .args(arguments)
         .envs(launch.environment.iter().map(|(k, v)| (k, v)));
+    sys::before_exec(&mut command, sys::as_inherited());
     sys::before_exec(&mut command, move || mask.install());
     let running = match tracer {
         Tracer::Ebpf(tracer) => {

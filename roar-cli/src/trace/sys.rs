@@ -1,7 +1,7 @@
 //! System calls of the supervisor: signals as a descriptor, child hooks.
 #![expect(
     unsafe_code,
-    reason = "signalfd, sigprocmask and prctl have no safe wrapper here"
+    reason = "signalfd, sigaction, fork and prctl have no safe wrapper here"
 )]
 
 use std::io;
@@ -9,6 +9,7 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -55,6 +56,15 @@ impl SignalSet {
             unsafe { libc::sigaddset(&raw mut set, *signal) };
         }
         Self(set)
+    }
+
+    /// All signals.
+    fn all() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigfillset initialises the set.
+        unsafe { libc::sigfillset(set.as_mut_ptr()) };
+        // SAFETY: initialised above.
+        Self(unsafe { set.assume_init() })
     }
 
     /// Blocks these signals for this thread; returns the mask that was in force.
@@ -131,4 +141,114 @@ pub(super) fn next_signal(descriptor: &OwnedFd) -> Option<Arrived> {
 pub(super) fn send_signal(process: u32, signal: libc::c_int) {
     // SAFETY: no memory is involved. A child that has ended is still ours until it is reaped.
     unsafe { libc::kill(process as libc::pid_t, signal) };
+}
+
+/// Whether SIGPIPE was ignored when roar was started: Rust's runtime ignores it in any case.
+static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Which of the descriptors 0 to 2 were closed when roar was started: Rust's runtime opens
+/// /dev/null in their places.
+static WERE_CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+
+/// Runs before the runtime does.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = look_before_main;
+
+extern "C" fn look_before_main() {
+    PIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    for (descriptor, was_closed) in (0..).zip(&WERE_CLOSED) {
+        // SAFETY: asks for a number, and changes nothing.
+        let code = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+        was_closed.store(code < 0, Ordering::Relaxed);
+    }
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: no new action; the old one is written to its place.
+    let code = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: filled by the call, and zeroed before.
+    code == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+fn set_ignored(signal: libc::c_int, ignored: bool) {
+    let disposition = if ignored {
+        libc::SIG_IGN
+    } else {
+        libc::SIG_DFL
+    };
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(signal, disposition) };
+}
+
+/// Makes the ends of children known to roar, even if whoever started it ignores theirs. Returns
+/// what gives the command back what roar was started with: signals that are ignored, and
+/// standard descriptors that are closed. Async-signal-safe.
+pub(super) fn as_inherited() -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+    let children_ignored = is_ignored(libc::SIGCHLD);
+    if children_ignored {
+        set_ignored(libc::SIGCHLD, false);
+    }
+    move || {
+        set_ignored(libc::SIGPIPE, PIPE_WAS_IGNORED.load(Ordering::Relaxed));
+        if children_ignored {
+            set_ignored(libc::SIGCHLD, true);
+        }
+        for (descriptor, was_closed) in (0..).zip(&WERE_CLOSED) {
+            if was_closed.load(Ordering::Relaxed) {
+                // SAFETY: the command is about to replace this program.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A process of roar's process group that blocks every signal: what is pending there was sent
+/// to the whole group, and not to roar alone. The kernel signals the youngest of a group first.
+pub(super) struct Witness(libc::pid_t);
+
+impl Witness {
+    /// Forks it. It lives until it is dropped, or roar is killed.
+    pub(super) fn start() -> io::Result<Self> {
+        let mask = SignalSet::all().block()?;
+        // SAFETY: the child makes system calls only, and never returns.
+        let process = unsafe { libc::fork() };
+        if process == 0 {
+            // SAFETY: no memory is involved.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+            // It must hold nothing open: somebody may wait for the end of a pipe.
+            // SAFETY: nothing of this copy of roar uses a descriptor again.
+            unsafe { libc::syscall(libc::SYS_close_range, 0_u32, u32::MAX, 0_u32) };
+            loop {
+                // SAFETY: no memory is involved.
+                unsafe { libc::pause() };
+            }
+        }
+        mask.install()?;
+        if process < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self(process))
+    }
+
+    /// Whether a signal was sent to the group since this witness came.
+    pub(super) fn saw(&self, signal: libc::c_int) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0));
+        let pending = status.ok().and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+            u64::from_str_radix(line?.trim(), 16).ok()
+        });
+        pending.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        // SAFETY: an unreaped child of ours.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        // SAFETY: no status is wanted.
+        unsafe { libc::waitpid(self.0, std::ptr::null_mut(), 0) };
+    }
 }
