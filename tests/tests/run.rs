@@ -209,42 +209,6 @@ fn options_after_the_command_are_the_commands() {
 }
 
 #[test]
-fn sixty_four_at_once_are_sixty_four_jobs() {
-    if !require_bpf() {
-        return;
-    }
-    let project = Project::new();
-    for i in 0..64 {
-        project.write(format!("in{i}"), format!("content {i}"));
-    }
-    thread::scope(|scope| {
-        for i in 0..64 {
-            let project = &project;
-            scope.spawn(move || {
-                let script = format!("cat in{i} > out{i}");
-                project.roar(["run", "sh", "-c", &script]).succeeds();
-            });
-        }
-    });
-    assert_eq!(job_count(&project), 64);
-    let mut seen = std::collections::BTreeSet::new();
-    for step in 1..=64 {
-        let files = Record::of(&project, &format!("@{step}")).files_under(project.root());
-        assert_eq!(files.inputs.len(), 1, "{}", files.describe());
-        assert_eq!(files.outputs.len(), 1, "{}", files.describe());
-        let name = |set: &std::collections::BTreeSet<std::path::PathBuf>| {
-            set.first()
-                .map(|path| path.to_string_lossy().into_owned())
-                .unwrap_or_default()
-        };
-        let (input, output) = (name(&files.inputs), name(&files.outputs));
-        assert_eq!(input.replace("in", "out"), output, "files of another job");
-        seen.insert(output);
-    }
-    assert_eq!(seen.len(), 64);
-}
-
-#[test]
 fn a_signal_to_roar_reaches_the_command() {
     if !require_bpf() {
         return;
