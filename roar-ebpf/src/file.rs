@@ -141,7 +141,7 @@ pub(crate) fn build(
         return None;
     }
     let mount: u64 = field(file, layout!(file_mnt));
-    let (end, cut) = write_path(dentry, PATH_OFFSET);
+    let (end, cut) = write_path(dentry, PATH_OFFSET)?;
     put(
         buffer,
         size_of::<RecordHeader>(),

@@ -235,7 +235,9 @@ fn write_named(
         let inode: u64 = field(dentry, layout!(dentry_inode));
         let superblock: u64 = field(inode, layout!(inode_sb));
         written.device = field(superblock, layout!(sb_dev));
-        let (directory_end, cut) = write_path(dentry, offset);
+        let Some((directory_end, cut)) = write_path(dentry, offset) else {
+            return written;
+        };
         written.cut = cut;
         written.directory_len = directory_end.wrapping_sub(offset) as u32;
         end = directory_end;

@@ -24,12 +24,12 @@ const NAME_BYTES: u32 = 256;
 
 /// Writes the names from `dentry` up to the root of its file system, each ended by a zero
 /// byte, at `offset` of the scratch buffer. Returns the offset after the last one and whether
-/// names near the root are missing.
+/// names near the root are missing. None when the map has no slot, which it always has: `offset`
+/// handed back instead would be unbounded to the verifier of Linux 6.1, which forgets what a
+/// caller checked of a value that lay on the stack meanwhile.
 #[inline(always)]
-pub(crate) fn write_path(dentry: u64, offset: usize) -> (usize, bool) {
-    let Some(walk) = WALK.get_ptr_mut(0) else {
-        return (offset, true);
-    };
+pub(crate) fn write_path(dentry: u64, offset: usize) -> Option<(usize, bool)> {
+    let walk = WALK.get_ptr_mut(0)?;
     // SAFETY: a per-CPU slot, and preemption is off.
     let walk = unsafe { &mut *walk };
     *walk = Walk {
@@ -47,7 +47,7 @@ pub(crate) fn write_path(dentry: u64, offset: usize) -> (usize, bool) {
             0,
         )
     };
-    (walk.offset as usize, walk.cut != 0)
+    Some((walk.offset as usize, walk.cut != 0))
 }
 
 /// One name. Returns 1 to stop.
