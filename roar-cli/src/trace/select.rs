@@ -129,7 +129,7 @@ impl Tracer {
                 } else {
                     format!(
                         "eBPF cannot run here: {}",
-                        error.to_string().lines().next()?
+                        error.to_string().lines().next()?.trim_end_matches(':')
                     )
                 };
                 Some(format!("observing through seccomp: {why}"))

@@ -26,6 +26,9 @@ const LOG_MAP: &str = "AYA_LOGS";
 /// Where the kernel keeps its type information.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
+/// Where the kernel says how far it is locked down, where securityfs is mounted.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
 /// Why eBPF tracing is not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -55,6 +58,12 @@ pub enum LoadError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The verifier rejected what the kernel in lockdown lets nobody do.
+    #[error(
+        "this kernel is in lockdown for confidentiality ({LOCKDOWN}), which keeps eBPF from \
+         reading kernel memory"
+    )]
+    LockedDown(#[source] io::Error),
     /// The embedded object is damaged.
     #[error("the embedded eBPF object cannot be used: {0}")]
     Object(String),
@@ -64,14 +73,10 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether capabilities are what is missing.
+    /// Whether capabilities are what is missing. A rejected program is not: EACCES is the
+    /// verifier's word for a wrong memory access, too.
     pub fn is_permission(&self) -> bool {
-        match self {
-            Self::Bpf { source, .. } | Self::Rejected { source, .. } => {
-                source.kind() == io::ErrorKind::PermissionDenied
-            }
-            _ => false,
-        }
+        matches!(self, Self::Bpf { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
@@ -283,6 +288,7 @@ fn load_program(spec: &sys::ProgramSpec<'_>) -> Result<OwnedFd, LoadError> {
         let mut log = vec![0; 1 << 20];
         match sys::load_program(spec, &mut log) {
             Ok(program) => Ok(program),
+            Err(source) if is_locked_down() => Err(LoadError::LockedDown(source)),
             Err(source) => Err(LoadError::Rejected {
                 program: spec.name.to_owned(),
                 log: log_end(&log),
@@ -290,6 +296,10 @@ fn load_program(spec: &sys::ProgramSpec<'_>) -> Result<OwnedFd, LoadError> {
             }),
         }
     })
+}
+
+fn is_locked_down() -> bool {
+    std::fs::read_to_string(LOCKDOWN).is_ok_and(|state| state.contains("[confidentiality]"))
 }
 
 /// The last lines of a verifier log.
