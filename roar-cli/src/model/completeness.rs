@@ -22,6 +22,8 @@ pub struct Completeness {
     pub truncated_paths: u64,
     /// What else may be missing.
     pub gaps: Vec<Gap>,
+    /// What tracing changed for the command, in words: nothing is missing for it.
+    pub notes: Vec<String>,
 }
 
 impl Completeness {

@@ -113,6 +113,9 @@ impl JobView<'_> {
                 Style::Warning.paint(&gap_line(gap))
             );
         }
+        for note in &record.completeness.notes {
+            let _ = writeln!(text, "             {}", inert(note));
+        }
         text.push_str(&files("Inputs", &record.inputs, true, cwd, terminal));
         text.push_str(&files("Outputs", &record.outputs, false, cwd, terminal));
         text.push_str(&self.filtered(cwd, terminal));
@@ -226,6 +229,7 @@ impl JobView<'_> {
                 lost_events: &record.completeness.lost_events,
                 truncated_paths: record.completeness.truncated_paths,
                 gaps: &record.completeness.gaps,
+                notes: &record.completeness.notes,
             },
             git: record.git.as_ref().map(|git| GitDocument {
                 commit: git.commit.as_deref(),
@@ -442,6 +446,7 @@ struct CompletenessDocument<'a> {
     lost_events: &'a LostEvents,
     truncated_paths: u64,
     gaps: &'a [Gap],
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]

@@ -64,6 +64,9 @@ pub fn finished(ui: &Ui, stored: &StoredJob, cwd: &Path, quiet: bool, verbose: b
                 "INCOMPLETE"
             },
         ));
+        for note in &record.completeness.notes {
+            ui.note(note);
+        }
     }
     incomplete(ui, &record.completeness);
 }

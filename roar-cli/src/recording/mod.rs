@@ -90,5 +90,6 @@ pub fn completeness(
         lost_events: summary.lost_events,
         truncated_paths,
         gaps,
+        notes: summary.notes,
     }
 }

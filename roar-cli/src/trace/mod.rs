@@ -36,6 +36,8 @@ pub struct Summary {
     pub lost_events: LostEvents,
     /// What else was or may have been missed.
     pub gaps: Vec<Gap>,
+    /// What tracing changed for the command; nothing is missing for it.
+    pub notes: Vec<String>,
 }
 
 /// Why a command could not be started.

@@ -209,7 +209,7 @@ impl Running {
                 let seccomp::Summary {
                     mut gaps,
                     lost,
-                    notes: _,
+                    notes,
                 } = session.finish(LATE_GRACE);
                 for event in events.try_iter() {
                     (outlet.sink)(event);
@@ -218,6 +218,7 @@ impl Running {
                 Summary {
                     lost_events: lost,
                     gaps,
+                    notes,
                 }
             }
         }

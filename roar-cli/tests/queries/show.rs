@@ -93,6 +93,7 @@ fn a_job_in_json_has_the_published_keys() {
             "complete",
             "gaps",
             "lost_events",
+            "notes",
             "truncated_paths"
         ]
     );

@@ -65,6 +65,7 @@ fn full() -> JobRecord {
                 detail: "x".into(),
                 count: 1,
             }],
+            notes: vec!["y".into()],
         },
         git: Some(GitState {
             commit: Some("c0ffee".into()),

@@ -155,7 +155,11 @@ impl EbpfTracer {
         if self.malformed > 0 {
             lost_events.insert("malformed".to_owned(), self.malformed);
         }
-        Summary { lost_events, gaps }
+        Summary {
+            lost_events,
+            gaps,
+            notes: Vec::new(),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 
-use super::calls::AT_FDCWD;
+use super::decode::AT_FDCWD;
 use super::look::{self, Looker, MASK};
 use super::reach::{self, Task};
 use crate::event::{FileState, PathQuality};

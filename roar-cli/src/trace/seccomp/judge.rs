@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
 
-use super::calls::{self, At, Call, Intent, WriteIntent};
+use super::decode::{self, At, Call, Intent, WriteIntent};
 use super::folders::Near;
 use super::look::{self, Located, Looker};
 use super::memory::Unread;
@@ -68,6 +68,11 @@ impl Supervisor {
                 self.refuse_io_uring(work);
                 Ok(())
             }
+            Call::ListenerRequest => {
+                // The kernel refuses it (EBUSY): one listener is all a process can have.
+                self.counts.refused_listeners += 1;
+                Ok(())
+            }
         }
     }
 
@@ -78,7 +83,7 @@ impl Supervisor {
         flags: i32,
         resolve: ResolveFlags,
     ) -> Result<(), Unread> {
-        let intent = calls::intent(flags);
+        let intent = decode::intent(flags);
         if intent == Intent::None {
             return Ok(());
         }
@@ -157,9 +162,11 @@ impl Supervisor {
             Err(Errno::NOENT) if intent.creates => {
                 if let Ok(entry) = located.entry()
                     && !located.path.ends_with(b"/")
-                    && self.release(work)
                 {
-                    self.expect(&work.task, Effect::Created(entry));
+                    let entry = self.named(entry, &work.task);
+                    if self.release(work) {
+                        self.expect(&work.task, Effect::Created(entry));
+                    }
                 }
                 return;
             }
@@ -244,10 +251,24 @@ impl Supervisor {
             return Ok(());
         };
         // What is there already was not made by this call.
-        if matches!(entry.status(), Err(Errno::NOENT)) && self.release(work) {
-            self.expect(&work.task, effect(entry));
+        if matches!(entry.status(), Err(Errno::NOENT)) {
+            let entry = self.named(entry, &work.task);
+            if self.release(work) {
+                self.expect(&work.task, effect(entry));
+            }
         }
         Ok(())
+    }
+
+    /// Takes the path of an entry now where it may be out of reach later.
+    fn named(&mut self, entry: look::Entry, task: &Task) -> look::Entry {
+        let shown = task
+            .foreign_root
+            .then(|| self.looker.shown(&entry, task.process));
+        look::Entry {
+            shown: shown.flatten(),
+            ..entry
+        }
     }
 
     fn unlink(&mut self, work: &mut Work<'_>, at: At) -> Result<(), Unread> {
@@ -335,6 +356,7 @@ impl Supervisor {
                 located.open(follow, ResolveFlags::empty()).ok()?
             };
             let moved = Looker::status(source.as_fd()).ok()?;
+            let to = self.named(to, &work.task);
             if moved.stx_nlink == 0 {
                 return Some(Effect::Named { to, file: moved });
             }
@@ -344,6 +366,7 @@ impl Supervisor {
                 from: look::Entry {
                     folder: source,
                     name: Vec::new(),
+                    shown: None,
                 },
                 to,
                 moved,

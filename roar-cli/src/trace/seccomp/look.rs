@@ -71,6 +71,7 @@ impl Located {
         Ok(Entry {
             folder,
             name: name.to_vec(),
+            shown: None,
         })
     }
 }
@@ -82,6 +83,9 @@ pub(super) struct Entry {
     pub(super) folder: OwnedFd,
     /// The name in it.
     pub(super) name: Vec<u8>,
+    /// Its path, where it was taken beforehand: a mount namespace, and the way to the folder
+    /// with it, ends with its last process.
+    pub(super) shown: Option<(Vec<u8>, PathQuality)>,
 }
 
 impl Entry {
@@ -196,7 +200,7 @@ pub(super) struct Looker {
     descriptors: OwnedFd,
     own: Vec<Mount>,
     own_ids: HashSet<u64>,
-    foreign: HashMap<u64, Option<Mount>>,
+    foreign: HashMap<u64, Mount>,
     file_systems: HashMap<(u32, u32), FileSystem>,
     link: Vec<u8>,
 }
@@ -294,9 +298,17 @@ impl Looker {
 
     /// The path of a name in a folder.
     pub(super) fn entry_path(&mut self, entry: &Entry, process: u32) -> Option<Vec<u8>> {
+        if let Some((shown, _)) = &entry.shown {
+            return Some(shown.clone());
+        }
+        self.shown(entry, process).map(|(path, _)| path)
+    }
+
+    /// As [`Self::entry_path`], with how far it can be trusted, as it is now.
+    pub(super) fn shown(&mut self, entry: &Entry, process: u32) -> Option<(Vec<u8>, PathQuality)> {
         let status = Self::status(entry.folder.as_fd()).ok()?;
-        let (folder, _) = self.path(entry.folder.as_fd(), &status, process);
-        Some(mounts::join(&folder, &entry.name))
+        let (folder, quality) = self.path(entry.folder.as_fd(), &status, process);
+        Some((mounts::join(&folder, &entry.name), quality))
     }
 
     fn is_own_mount(&mut self, id: u64) -> bool {
@@ -314,12 +326,15 @@ impl Looker {
     /// The path in roar's namespace of a file that was reached through a foreign mount.
     fn translate(&mut self, path: &[u8], status: &Statx, process: u32) -> Option<Vec<u8>> {
         let id = status.stx_mnt_id;
-        let known = self.foreign.entry(id).or_insert_with(|| {
+        let mut inside = self.foreign.get(&id).and_then(|m| mounts::inside(m, path));
+        if inside.is_none() {
+            // Not seen before, or the number was another mount's.
             let table = read_mounts(&format!("/proc/{process}/mountinfo"))?;
-            table.into_iter().find(|mount| mount.id == id)
-        });
-        let mount = known.as_ref()?;
-        let inside = mounts::inside(mount, path)?;
+            let mount = table.into_iter().find(|mount| mount.id == id)?;
+            inside = mounts::inside(&mount, path);
+            self.foreign.insert(id, mount);
+        }
+        let (mount, inside) = (self.foreign.get(&id)?, inside?);
         mounts::shown_at(&self.own, mount.device, &inside)
             .into_iter()
             .find(|candidate| {

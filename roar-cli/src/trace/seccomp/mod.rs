@@ -16,16 +16,20 @@
 //! Needs Linux 5.5; from 5.19 on signals cannot interrupt a call that is being looked at.
 //!
 //! ```text
-//! filter, calls, image, mounts, verdict   pure: what to watch, what it means, what follows
+//! filter, calls, decode, image,
+//! mounts, verdict                         pure: what to watch, what it means, what follows
 //! look, reach, folders, memory            how files are looked at
 //! tasks, pending, writes                  what is known of threads and changes
-//! supervisor, judge, programs             one notification: look, let go on, tell
+//! supervisor, judge, programs, tell       one notification: look, let go on, tell
+//! closing                                 what remains to be said at the end
 //! session, guard, probe, sys              threads, processes, system calls
 //! ```
 //!
 //! [CONTINUE]: https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html
 
 mod calls;
+mod closing;
+mod decode;
 mod filter;
 mod folders;
 mod guard;
@@ -42,6 +46,7 @@ mod session;
 mod supervisor;
 mod sys;
 mod tasks;
+mod tell;
 mod verdict;
 mod writes;
 

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::calls::{self, Abi, Call};
+use super::calls::Abi;
+use super::decode::{self, Call};
 use super::filter;
 use super::memory::Memory;
 use super::session::take_descriptor;
@@ -182,7 +183,7 @@ fn converse(socket: &OwnedFd, slots: &Slots) -> Result<(), Unavailable> {
     wait(&listener)?;
     let taken = sys::receive(listener.as_fd(), slots, 0).map_err(untested)?;
     let decoded = Abi::of_audit_arch(taken.arch)
-        .and_then(|abi| calls::decode(abi, taken.number, &taken.args));
+        .and_then(|abi| decode::decode(abi, taken.number, &taken.args));
     let path = match decoded {
         Some(Call::Open { at, .. }) => Memory::of(taken.thread).path(at.path),
         _ => {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx};
 
-use super::calls::{AT_FDCWD, At};
+use super::decode::{AT_FDCWD, At};
 use super::image::{self, Format};
 use super::look::{self, Looker};
 use super::memory::Unread;

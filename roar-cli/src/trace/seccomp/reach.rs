@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, Statx};
 use rustix::io::Errno;
 
-use super::calls::AT_FDCWD;
+use super::decode::AT_FDCWD;
 use super::look::{self, Base, Located};
 use super::mounts;
 use super::sys;

@@ -13,10 +13,11 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::closing::Closing;
 use super::filter;
 use super::guard::Guard;
 use super::probe::Features;
-use super::supervisor::{Closing, Over, Sink, Supervisor};
+use super::supervisor::{Over, Sink, Supervisor};
 use super::sys::{self, Answer, Slots};
 use crate::event::TraceEvent;
 use crate::model::{Gap, GapKind, LostEvents};
@@ -130,6 +131,7 @@ impl Prepared {
             watch,
             sink: Box::new(sink),
             done,
+            is_interruptible: !self.features.wait_killable,
         };
         thread::Builder::new()
             .name("roar-seccomp".to_owned())
@@ -230,6 +232,7 @@ struct Run {
     watch: Arc<Watch>,
     sink: Sink,
     done: Sender<Closing>,
+    is_interruptible: bool,
 }
 
 impl Run {
@@ -241,6 +244,7 @@ impl Run {
             watch,
             sink,
             done,
+            is_interruptible,
         } = self;
         let Some(listener) = receive_listener(&socket, &stop) else {
             let _ = done.send(Closing::default());
@@ -262,7 +266,8 @@ impl Run {
                 .name("roar-seccomp-watch".to_owned())
                 .spawn(move || stand_by(&listener, &slots, &watch, &ended))
         };
-        let Ok(mut supervisor) = Supervisor::new(Arc::clone(&listener), sink) else {
+        let supervisor = Supervisor::new(Arc::clone(&listener), sink, is_interruptible);
+        let Ok(mut supervisor) = supervisor else {
             return;
         };
         if guard.is_err() || stand_in.is_err() {
