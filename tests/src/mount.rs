@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,6 +61,9 @@ impl Mount {
             .prefix("roar-mount-")
             .tempdir_in("/var/tmp")
             .expect("a temporary folder can be made");
+        // Other users' processes are to get in, too.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
+            .expect("one's own folder's mode can be set");
         fs::create_dir(folder.path().join("at")).expect("one's own folder can be filled");
         Self { folder }
     }

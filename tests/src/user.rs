@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::binary;
@@ -36,13 +36,19 @@ impl<'a> OrdinaryUser<'a> {
         command
     }
 
-    /// `roar` as a command of the user: a copy, since the target folder may be in root's home.
+    /// `roar` as a command of the user.
     pub fn roar_command(&self) -> Command {
-        let roar = self.project.base().join("roar");
-        if !roar.exists() {
-            fs::copy(binary::roar(), &roar).expect("roar can be copied");
+        self.command(self.within_reach(binary::roar()))
+    }
+
+    /// A program where the user gets at it: the target folder may be in root's home.
+    pub fn within_reach(&self, program: &Path) -> PathBuf {
+        let name = program.file_name().expect("a program has a name");
+        let copy = self.project.base().join(name);
+        if !copy.exists() && fs::hard_link(program, &copy).is_err() {
+            fs::copy(program, &copy).expect("a program can be copied");
         }
-        self.command(roar)
+        copy
     }
 }
 
