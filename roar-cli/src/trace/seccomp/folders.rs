@@ -14,12 +14,12 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 
 use super::decode::AT_FDCWD;
-use super::look::{self, Looker, MASK};
+use super::look::{self, FileSystem, Looker, MASK};
 use super::reach::{self, Task};
 use crate::event::{FileState, PathQuality};
 
 /// How long a folder is trusted, nanoseconds.
-const TRUST_NS: u64 = 100_000_000;
+pub(super) const TRUST_NS: u64 = 100_000_000;
 /// How many folders are kept open.
 const MAX_FOLDERS: usize = 64;
 
@@ -84,6 +84,18 @@ impl Folders {
     /// Forgets everything: a directory or a link may have changed.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+    }
+
+    /// Whether folders are held open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Lets go of the folders that are not trusted any more: an open one keeps its file
+    /// system from being unmounted.
+    pub(super) fn expire(&mut self, now_ns: u64) {
+        self.known
+            .retain(|_, folder| now_ns.saturating_sub(folder.found_at_ns) < TRUST_NS);
     }
 
     /// A thread is about to change the working directory of its process. (One that shares it
@@ -151,6 +163,7 @@ impl Folders {
         if self.known.len() >= MAX_FOLDERS {
             self.known.clear();
         }
+        let kind = looker.file_system(descriptor.as_fd(), &status);
         let folder = Folder {
             descriptor,
             path,
@@ -158,7 +171,11 @@ impl Folders {
             found_at_ns: now_ns,
         };
         let folder = Arc::new(folder);
-        self.known.insert(key, Arc::clone(&folder));
+        // An open folder keeps its file system mounted, and one that is served by a process
+        // keeps that process waiting.
+        if kind != FileSystem::Remote {
+            self.known.insert(key, Arc::clone(&folder));
+        }
         Some(Near {
             folder,
             name: name.to_vec(),

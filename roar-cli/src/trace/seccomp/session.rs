@@ -17,7 +17,7 @@ use super::closing::Closing;
 use super::filter;
 use super::guard::Guard;
 use super::probe::Features;
-use super::supervisor::{Over, Sink, Supervisor};
+use super::supervisor::{Sink, Supervisor};
 use super::sys::{self, Answer, Slots};
 use crate::event::TraceEvent;
 use crate::model::{Gap, GapKind, LostEvents};
@@ -25,8 +25,6 @@ use crate::model::{Gap, GapKind, LostEvents};
 /// A notification that takes longer than this is answered by the stand-in: the file system
 /// that the supervisor waits for may be served by the traced processes themselves.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How soon unconfirmed changes are looked at again while nothing else happens.
-const CONFIRM_AFTER_NS: i64 = 5_000_000;
 /// How long the end waits for a supervisor that hangs in a file system.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -336,24 +334,29 @@ fn serve(
     slots: &Slots,
     watch: &Watch,
 ) -> bool {
-    let soon = Timespec {
-        tv_sec: 0,
-        tv_nsec: CONFIRM_AFTER_NS,
-    };
+    let mut unseen = 0;
     loop {
         if watch.standing_in.load(Ordering::SeqCst) {
             drop(watch.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let unseen_now = watch.unseen.load(Ordering::SeqCst);
+        if unseen != unseen_now {
+            unseen = unseen_now;
+            supervisor.was_absent();
         }
         let mut fds = [
             PollFd::new(listener, PollFlags::IN),
             PollFd::new(stop, PollFlags::IN),
         ];
-        let timeout = supervisor.has_pending().then_some(&soon);
-        let polled = rustix::event::poll(&mut fds, timeout);
+        let patience = supervisor.patience_ns().map(|nanoseconds| Timespec {
+            tv_sec: 0,
+            tv_nsec: nanoseconds as i64,
+        });
+        let polled = rustix::event::poll(&mut fds, patience.as_ref());
         let (ready, stopped) = (fds[0].revents(), !fds[1].revents().is_empty());
         watch.step.fetch_add(1, Ordering::SeqCst);
         match polled {
-            Ok(0) => supervisor.confirm(Over::Unknown),
+            Ok(0) => supervisor.idle(),
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
             Ok(_) if ready.contains(PollFlags::IN) => {

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::calls::Abi;
 use super::closing::Counts;
 use super::decode::{self, Call};
-use super::folders::Folders;
+use super::folders::{Folders, TRUST_NS};
 use super::look::Looker;
 use super::memory::{Memory, Unread};
 use super::pending::{Effect, Pending};
@@ -30,6 +30,8 @@ pub(super) type Sink = Box<dyn FnMut(TraceEvent) -> bool + Send>;
 /// After this many notifications ended processes are looked for, so that a thread id that
 /// comes up again is never taken for the old thread.
 const ENDED_EVERY: u32 = 16;
+/// How soon unconfirmed changes are looked at again while nothing else happens, nanoseconds.
+const CONFIRM_AFTER_NS: u64 = 5_000_000;
 
 /// The supervisor.
 pub(super) struct Supervisor {
@@ -97,9 +99,29 @@ impl Supervisor {
         })
     }
 
-    /// Whether name changes wait for their confirmation.
-    pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// How long to wait for the next notification before [`Self::idle`] is due, nanoseconds;
+    /// none: for ever.
+    pub(super) fn patience_ns(&self) -> Option<u64> {
+        if !self.pending.is_empty() {
+            Some(CONFIRM_AFTER_NS)
+        } else if !self.folders.is_empty() {
+            Some(TRUST_NS)
+        } else {
+            None
+        }
+    }
+
+    /// Nothing came for a while.
+    pub(super) fn idle(&mut self) {
+        self.now_ns = sys::monotonic_ns();
+        self.folders.expire(self.now_ns);
+        self.confirm(Over::Unknown);
+    }
+
+    /// Somebody else let calls go on: whatever they changed is not known.
+    pub(super) fn was_absent(&mut self) {
+        self.folders.forget();
+        self.roots_change = true;
     }
 
     /// Handles one notification; the call goes on in any case.
@@ -116,6 +138,7 @@ impl Supervisor {
         if self.until_ended == 0 || matches!(call, Some((_, Call::Exec { .. }))) {
             self.until_ended = ENDED_EVERY;
             self.tell_ended();
+            self.folders.expire(self.now_ns);
         }
         let task = match notification.thread {
             0 => None,
