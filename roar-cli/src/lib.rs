@@ -7,6 +7,7 @@
 pub mod capture;
 pub mod clock;
 pub mod commands;
+pub mod diagnosis;
 pub mod error;
 pub mod event;
 pub mod lineage;

@@ -2,6 +2,7 @@
 
 mod config;
 mod dag;
+mod doctor;
 mod init;
 mod lineage;
 mod log;
@@ -55,6 +56,7 @@ enum Command {
     Build(run::RunArgs),
     /// View or set configuration options.
     Config(config::Args),
+    Doctor(doctor::Args),
 }
 
 /// What every command is given.
@@ -97,5 +99,6 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         #[cfg(target_os = "linux")]
         Command::Build(args) => run::run(&args, JobKind::Build, context),
         Command::Config(args) => config::run(context, args),
+        Command::Doctor(args) => doctor::run(context, &args),
     }
 }

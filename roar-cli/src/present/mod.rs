@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod config;
 pub mod dag;
 mod dag_text;
+pub mod doctor;
 pub mod human;
 pub mod job;
 pub mod lineage;

@@ -93,6 +93,21 @@ impl Store {
         self.schema_version
     }
 
+    /// That this roar may write the database, which it may have opened for reading only.
+    ///
+    /// # Errors
+    /// A newer roar wrote it.
+    pub fn refuse_newer(&self) -> Result<(), StoreError> {
+        if self.schema_version > SCHEMA.latest {
+            return Err(StoreError::Newer {
+                path: self.path.clone(),
+                found: self.schema_version,
+                known: SCHEMA.latest,
+            });
+        }
+        Ok(())
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -37,3 +37,4 @@ pub use error::StoreError;
 pub use files::{FileRef, JobWithFiles};
 pub use insert::RecordedJob;
 pub use jobs::{JobQuery, JobSummary};
+pub use place::Place;

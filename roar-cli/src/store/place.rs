@@ -115,13 +115,78 @@ pub(super) fn lock_turn(path: &Path) -> Result<fs::File, StoreError> {
     Ok(file)
 }
 
+/// The folder that the database lives in, as far as it decides how the database is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file system's type, as mount(8) names it; none where that cannot be told.
+    pub file_system: Option<String>,
+    /// Shared between machines or served by a process: the database has no write-ahead log.
+    pub is_network: bool,
+    /// Whether this user may make files in the folder.
+    pub is_writable: bool,
+    /// Whether this user may put the marker of a running job in its place.
+    pub takes_markers: bool,
+}
+
+impl Place {
+    /// Looks at the project's folder; changes nothing.
+    pub fn of(project: &Project) -> Self {
+        let directory = project.directory();
+        let markers = directory.join(super::running::FOLDER);
+        Self {
+            file_system: file_system(&directory),
+            is_network: is_network(&directory),
+            is_writable: is_writable(&directory),
+            takes_markers: is_writable(if markers.exists() {
+                &markers
+            } else {
+                &directory
+            }),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_writable(path: &Path) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD};
+    // As the effective user: under sudo, access(2) would ask for the real one.
+    rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_writable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| !metadata.permissions().readonly())
+}
+
+/// The type of a folder's file system: by the id of its mount (Linux 5.8), since on btrfs and
+/// overlayfs the device number of a file is not that of its mount.
+#[cfg(target_os = "linux")]
+fn file_system(directory: &Path) -> Option<String> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags};
+    let state = rustix::fs::statx(CWD, directory, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+    let id = state.stx_mnt_id.to_string();
+    let table = fs::read("/proc/self/mountinfo").ok()?;
+    let table = String::from_utf8_lossy(&table);
+    table.lines().find_map(|line| {
+        let rest = line.strip_prefix(&id)?.strip_prefix(' ')?;
+        let (_, rest) = rest.split_once(" - ")?;
+        Some(rest.split(' ').next()?.to_owned())
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_directory: &Path) -> Option<String> {
+    None
+}
+
 /// Whether the file system is shared between machines or served by a process: SQLite's
 /// write-ahead log needs memory shared by all its users and must not be used there
 /// (<https://sqlite.org/wal.html>, "all processes must be on the same host").
 #[cfg(target_os = "linux")]
 pub(super) fn is_network(directory: &Path) -> bool {
     // Magic numbers of statfs(2) and the file systems' own headers.
-    const NETWORK: [u32; 14] = [
+    const NETWORK: [u32; 17] = [
         0x0000_6969, // NFS
         0x0000_517b, // SMB
         0xfe53_4d42, // SMB2
@@ -136,6 +201,9 @@ pub(super) fn is_network(directory: &Path) -> bool {
         0x4750_4653, // GPFS
         0x1983_0326, // BeeGFS
         0x786f_4256, // VirtualBox shared folder
+        0x0116_1970, // GFS2
+        0x7461_636f, // OCFS2
+        0x2003_0528, // OrangeFS
     ];
     rustix::fs::statfs(directory).is_ok_and(|stat| NETWORK.contains(&(stat.f_type as u32)))
 }

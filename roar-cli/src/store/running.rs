@@ -26,6 +26,9 @@ use crate::model::{
 };
 use crate::project::Project;
 
+/// The folder of markers, inside `.roar`.
+pub(super) const FOLDER: &str = "running";
+
 /// The version written into markers; a marker of a newer one is left alone.
 const MARKER_VERSION: u32 = 1;
 
@@ -85,7 +88,7 @@ impl RunningMarker {
     /// The folder cannot be written, or a marker of this uid is there already.
     pub fn create(project: &Project, job: &PartialJob) -> Result<Self, StoreError> {
         let database = place::database_path(project, false)?;
-        let directory = database.with_file_name("running");
+        let directory = database.with_file_name(FOLDER);
         place::make_private_directory(&directory)?;
         let path = directory.join(format!("{}.json", job.uid));
         let operation = "write the marker of the running job";
@@ -153,7 +156,7 @@ pub fn sweep(project: &Project, store: &mut Store) -> Result<Swept, StoreError> 
     if !cfg!(unix) {
         return Ok(swept);
     }
-    let directory = place::database_path(project, false)?.with_file_name("running");
+    let directory = place::database_path(project, false)?.with_file_name(FOLDER);
     let failed = |error| StoreError::from_io("list the running jobs in", &directory, error);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,

@@ -27,8 +27,13 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "diagnosis",
+        &["capture", "error", "project", "settings", "store", "trace"],
+    ),
+    (
         "present",
         &[
+            "diagnosis",
             "error",
             "lineage",
             "model",

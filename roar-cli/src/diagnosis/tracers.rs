@@ -1,0 +1,121 @@
+//! Each tracer, set up as `roar run` would and let go again.
+
+#[cfg(target_os = "linux")]
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+#[cfg(target_os = "linux")]
+use super::machine::{Facts, LOCKDOWN_MEND, TYPES_MEND};
+#[cfg(target_os = "linux")]
+use crate::settings::TracerChoice;
+#[cfg(target_os = "linux")]
+use crate::trace::{NoTracer, Tracer, Wanted};
+
+/// How a tracer stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Backend {
+    /// Its name on the record.
+    pub name: &'static str,
+    /// Whether it can run here and now.
+    pub ready: bool,
+    /// What is missing; none when it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// The commands or facts that mend it, any of which will do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mend: Vec<String>,
+}
+
+/// Every tracer, the better one first.
+#[cfg(target_os = "linux")]
+pub(super) fn all(facts: &Facts) -> Vec<Backend> {
+    vec![
+        tried("ebpf", TracerChoice::Ebpf, facts),
+        tried("seccomp", TracerChoice::Seccomp, facts),
+    ]
+}
+
+/// Where nothing can be observed.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn none() -> Vec<Backend> {
+    let backend = |name| Backend {
+        name,
+        ready: false,
+        missing: Some("observing a command needs Linux".to_owned()),
+        mend: Vec::new(),
+    };
+    vec![backend("ebpf"), backend("seccomp")]
+}
+
+#[cfg(target_os = "linux")]
+fn tried(name: &'static str, choice: TracerChoice, facts: &Facts) -> Backend {
+    match Tracer::select(Wanted {
+        choice,
+        ..Wanted::default()
+    }) {
+        Ok(_) => Backend {
+            name,
+            ready: true,
+            missing: None,
+            mend: Vec::new(),
+        },
+        Err(error) => Backend {
+            name,
+            ready: false,
+            missing: Some(with_causes(&error)),
+            mend: mends(&error, facts),
+        },
+    }
+}
+
+/// An error and everything behind it, on one line.
+#[cfg(target_os = "linux")]
+fn with_causes(error: &NoTracer) -> String {
+    // The wrapper would only repeat the tracer's name.
+    let error: &dyn std::error::Error = match error {
+        NoTracer::Ebpf(error) => error.as_ref(),
+        NoTracer::Seccomp(error) => error,
+        error => error,
+    };
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // A string can always be written to.
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    let first = text.lines().next().unwrap_or_default();
+    first.to_owned()
+}
+
+/// What would mend it, given what is known of the machine.
+#[cfg(target_os = "linux")]
+fn mends(error: &NoTracer, facts: &Facts) -> Vec<String> {
+    let NoTracer::Ebpf(load) = error else {
+        return error.hints();
+    };
+    let one = |text: &str| vec![text.to_owned()];
+    if facts.is_too_old() {
+        return one("Linux 5.17 or newer");
+    }
+    if !facts.has_types {
+        return one(TYPES_MEND);
+    }
+    if facts.is_confidential() {
+        return one(LOCKDOWN_MEND);
+    }
+    if !load.is_permission() {
+        return Vec::new();
+    }
+    if facts.is_user_namespace {
+        return one("run roar outside of the user namespace (rootless container, unshare -U)");
+    }
+    if facts.container.is_some() && (facts.is_root || facts.is_bounded()) {
+        return one("start the container with --cap-add BPF --cap-add PERFMON");
+    }
+    if facts.no_new_privileges {
+        return one("start roar without no_new_privs: under it no program can gain capabilities");
+    }
+    error.hints()
+}
