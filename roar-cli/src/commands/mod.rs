@@ -1,13 +1,19 @@
 //! The command line: one file per subcommand; here only the enum and the dispatch.
 
+#[cfg(target_os = "linux")]
+mod again;
 mod config;
 mod dag;
 mod doctor;
 mod init;
 mod lineage;
 mod log;
+#[cfg(target_os = "linux")]
+mod overrides;
 mod reading;
 mod reference;
+#[cfg(target_os = "linux")]
+mod rerun;
 mod reset;
 #[cfg(target_os = "linux")]
 mod run;
@@ -54,6 +60,8 @@ enum Command {
     /// Run a build step: as `run`, and before the pipeline steps when a pipeline is reproduced.
     #[cfg(target_os = "linux")]
     Build(run::RunArgs),
+    #[cfg(target_os = "linux")]
+    Rerun(rerun::Args),
     /// View or set configuration options.
     Config(config::Args),
     Doctor(doctor::Args),
@@ -98,6 +106,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Run(args) => run::run(&args, JobKind::Run, context),
         #[cfg(target_os = "linux")]
         Command::Build(args) => run::run(&args, JobKind::Build, context),
+        #[cfg(target_os = "linux")]
+        Command::Rerun(args) => rerun::run(context, &args),
         Command::Config(args) => config::run(context, args),
         Command::Doctor(args) => doctor::run(context, &args),
     }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Context;
+use super::again::{self, Asked};
 use crate::capture::{git, hash::HashCache, host};
 use crate::clock;
 use crate::error::{CommandError, ErrorKind};
@@ -36,8 +37,37 @@ use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tra
 /// report goes to stderr. roar exits with the command's status (128 + N when signal N killed
 /// it), 126 when the command cannot be executed, 127 when it is not found, and 125 when roar
 /// itself fails before the command has started.
+///
+/// `@N` (or `@BN`) in the place of the command runs that step's latest command again, with the
+/// arguments and in the folder that were recorded. What follows changes it: `--k=v` or `--k v`
+/// takes the place of `--k=old` or `--k old`; an option it did not have, and any other word,
+/// goes to the end.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
+    #[command(flatten)]
+    observing: Observing,
+
+    /// A name for the step.
+    #[arg(short, long)]
+    name: Option<String>,
+
+    /// With @N: do not ask when the step would read what stale steps made.
+    #[arg(short = 'y', long)]
+    yes: bool,
+
+    /// The command and its arguments, or @N and what to change.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+/// How a command is observed and what is told of it.
+#[derive(Debug, Args)]
+pub(super) struct Observing {
     /// No report after the run.
     #[arg(short, long)]
     quiet: bool,
@@ -45,10 +75,6 @@ pub(super) struct RunArgs {
     /// Also list what was filtered, and by which setting.
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
-
-    /// A name for the step.
-    #[arg(short, long)]
-    name: Option<String>,
 
     /// Record this content hash beside BLAKE3 (sha256, sha512, md5); may be repeated.
     #[arg(long, value_name = "ALGORITHM")]
@@ -58,23 +84,14 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "TRACER", value_parser = ["auto", "ebpf", "seccomp"])]
     tracer: Option<String>,
 
-    /// Also observe whatever runs in this cgroup (v2) meanwhile: a SLURM step, a pod, a systemd
-    /// scope. A folder, or a path as /proc/PID/cgroup shows it. Needs eBPF.
-    #[arg(long, value_name = "PATH")]
-    cgroup: Option<PathBuf>,
-
     /// Under sudo: run the command as root, not as the user who invoked sudo.
     #[arg(long)]
     as_root: bool,
 
-    /// The command and its arguments.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    command: Vec<OsString>,
+    /// Also observe whatever runs in this cgroup (v2) meanwhile: a SLURM step, a pod, a systemd
+    /// scope. A folder, or a path as /proc/PID/cgroup shows it. Needs eBPF.
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<PathBuf>,
 }
 
 /// Runs the command; the result is its exit status.
@@ -87,148 +104,256 @@ pub(super) fn run(
     kind: JobKind,
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
-    let before = |error: CommandError| CommandError {
+    let RunArgs {
+        observing,
+        name,
+        yes,
+        command,
+    } = args;
+    let attached = observing.attach_then_step_down()?;
+    let mut runner = Runner::prepare(context, observing, attached)?;
+    let asked = if command
+        .first()
+        .is_some_and(|word| again::is_reference(word))
+    {
+        let asked = runner.again(context, kind, command)?;
+        if !again::may_run(context, runner.store(), &asked, *yes)? {
+            return Ok(ExitCode::FAILURE);
+        }
+        if !runner.quiet {
+            again::announce(context, &asked, "");
+        }
+        Asked {
+            name: name.clone().or(asked.name),
+            ..asked
+        }
+    } else {
+        Asked {
+            kind,
+            name: name.clone(),
+            argv: command.clone(),
+            folder: context.cwd.clone(),
+            step: None,
+        }
+    };
+    runner.execute(context, &asked).map(ExitCode::from)
+}
+
+/// What the commands that one roar observes have in common.
+pub(super) struct Runner<'a> {
+    observing: &'a Observing,
+    project: Project,
+    settings: Settings,
+    store: Store,
+    /// The tracer that was attached before roar became the invoking user, for the first command.
+    attached: Option<Tracer>,
+    quiet: bool,
+}
+
+impl<'a> Runner<'a> {
+    /// Finds the project and makes ready.
+    ///
+    /// # Errors
+    /// There is no project, or its settings or its database cannot be used.
+    pub(super) fn prepare(
+        context: &Context,
+        observing: &'a Observing,
+        attached: Option<Tracer>,
+    ) -> Result<Self, CommandError> {
+        let project = Project::find(&context.cwd).map_err(before)?;
+        let flags = observing
+            .tracer
+            .iter()
+            .map(|tracer| ("tracer.default", tracer.clone()))
+            .collect::<Vec<_>>();
+        let resolved = settings::load(Some(&project), &flags).map_err(|error| {
+            before(CommandError::user("the settings cannot be used").because(error))
+        })?;
+        let settings = resolved.settings;
+        let mut store = Store::open(&project).map_err(|error| before(error.into()))?;
+        let swept = running::sweep(&project, &mut store).map_err(|error| before(error.into()))?;
+        report::lost_jobs(&context.ui, &swept);
+        Ok(Self {
+            quiet: observing.quiet || settings.output.quiet,
+            observing,
+            project,
+            settings,
+            store,
+            attached,
+        })
+    }
+
+    /// The project's store.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a step reference and its overrides stand for.
+    ///
+    /// # Errors
+    /// As [`again::asked`].
+    pub(super) fn again(
+        &self,
+        context: &Context,
+        kind: JobKind,
+        words: &[OsString],
+    ) -> Result<Asked, CommandError> {
+        again::asked(context, &self.store, &self.project, kind, words)
+    }
+
+    /// Observes one command and records the job; the result is its exit status.
+    ///
+    /// # Errors
+    /// No tracer works, or the command cannot be started. Nothing is recorded then.
+    pub(super) fn execute(&mut self, context: &Context, asked: &Asked) -> Result<u8, CommandError> {
+        let Self {
+            observing,
+            project,
+            settings,
+            store,
+            attached,
+            quiet,
+        } = self;
+        let attached = attached.take();
+        let kernel_log = (settings.logging.level == LogLevel::Debug)
+            .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
+        // The surroundings are looked at while the kernel checks the programs.
+        let (tracer, code, host) = std::thread::scope(|scope| {
+            let tracer = scope.spawn(|| match attached {
+                Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
+                _ => Tracer::select(Wanted {
+                    choice: settings.tracer.default,
+                    cgroup: observing.cgroup.as_deref(),
+                    log: kernel_log,
+                }),
+            });
+            let (code, host) = (Code::around(&asked.folder), host::facts());
+            (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
+        });
+        if let Some(problem) = &code.problem {
+            context
+                .ui
+                .warning(&format!("{problem}; the job has no commit"));
+        }
+        let git = code.state;
+        let tracer = tracer.map_err(no_tracer)?;
+        if !observing.quiet
+            && let Some(fallback) = tracer.fallback()
+        {
+            tell_once(&context.ui, project, &fallback, observing.verbose);
+        }
+        if settings.git.require_clean && git.as_ref().is_some_and(|git| git.dirty) {
+            return Err(CommandError::new(
+                ErrorKind::BeforeCommand,
+                "tracked files differ from the commit, and git.require_clean is set",
+            )
+            .hint("commit or stash the changes, or: roar config set git.require_clean false"));
+        }
+
+        let job = Job {
+            uid: random_uid(),
+            kind: asked.kind,
+            name: asked.name.clone(),
+            argv: asked
+                .argv
+                .iter()
+                .map(|part| RawString::from_os(part))
+                .collect(),
+            cwd: relative_cwd(&asked.folder, project),
+            started_at_ns: clock::now_ns(),
+            git,
+            host,
+        };
+        let backend = tracer.name();
+        let marker = RunningMarker::create(project, &job.partial(backend, project))
+            .map_err(|error| before(error.into()))?;
+        let mut fold = Fold::new();
+        let mut log = event_log()?;
+        let launch = Launch {
+            argv: asked.argv.clone(),
+            environment: asked.environment(),
+            folder: asked.step.map(|_| asked.folder.clone()),
+        };
+        let finished = trace::run(tracer, &launch, &mut |event| {
+            if let Some(log) = &mut log {
+                log.record(&event);
+            }
+            fold.push(&event);
+        });
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                // It never started: no job.
+                marker.remove().map_err(|error| before(error.into()))?;
+                return Err(launch_failure(error));
+            }
+        };
+        if let Some(Err(error)) = log.map(Recorder::finish) {
+            context
+                .ui
+                .warning(&format!("the event log is incomplete: {error}"));
+        }
+
+        let status = shell_status(&finished);
+        let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
+        let record = job.finish(
+            finished,
+            fold,
+            backend,
+            settings,
+            &algorithms,
+            code.repository.as_ref(),
+            project,
+            store,
+        );
+        let identity = step_identity(&record, &project.root);
+        match store.insert_job(&record, &identity) {
+            Ok(recorded) => {
+                if let Err(error) = marker.remove() {
+                    context.ui.warning(&error.to_string());
+                }
+                let stored = StoredJob {
+                    id: recorded.id,
+                    session_id: recorded.session_id,
+                    step_number: recorded.step_number,
+                    record: JobRecord {
+                        uid: recorded.uid,
+                        ..record
+                    },
+                };
+                report::finished(
+                    &context.ui,
+                    &stored,
+                    &context.cwd,
+                    *quiet,
+                    observing.verbose,
+                );
+                again::tell_consequences(context, store, &stored, *quiet);
+                if stored.record.completeness.lost_total() > 0
+                    && settings.tracer.on_loss == OnLoss::Fail
+                    && status == 0
+                {
+                    return Err(CommandError::user(
+                        "events were lost, and tracer.on_loss is 'fail'",
+                    ));
+                }
+            }
+            // The command ran, and its status stands; but the user must know.
+            Err(error) => context.ui.error(
+                &CommandError::from(error)
+                    .hint("the command itself ran to its end; the job was not recorded"),
+            ),
+        }
+        Ok(status)
+    }
+}
+
+/// What fails before the command has started.
+fn before(error: CommandError) -> CommandError {
+    CommandError {
         kind: ErrorKind::BeforeCommand,
         ..error
-    };
-    let attached = attach_then_step_down(args)?;
-    let project = Project::find(&context.cwd).map_err(before)?;
-    let flags = args
-        .tracer
-        .iter()
-        .map(|tracer| ("tracer.default", tracer.clone()))
-        .collect::<Vec<_>>();
-    let resolved = settings::load(Some(&project), &flags).map_err(|error| {
-        before(CommandError::user("the settings cannot be used").because(error))
-    })?;
-    let settings = resolved.settings;
-    let mut store = Store::open(&project).map_err(|error| before(error.into()))?;
-    let swept = running::sweep(&project, &mut store).map_err(|error| before(error.into()))?;
-    report::lost_jobs(&context.ui, &swept);
-
-    let kernel_log = (settings.logging.level == LogLevel::Debug)
-        .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
-    // The surroundings are looked at while the kernel checks the programs.
-    let (tracer, code, host) = std::thread::scope(|scope| {
-        let tracer = scope.spawn(|| match attached {
-            Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
-            _ => Tracer::select(Wanted {
-                choice: settings.tracer.default,
-                cgroup: args.cgroup.as_deref(),
-                log: kernel_log,
-            }),
-        });
-        let (code, host) = (Code::around(&context.cwd), host::facts());
-        (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
-    });
-    if let Some(problem) = &code.problem {
-        context
-            .ui
-            .warning(&format!("{problem}; the job has no commit"));
     }
-    let git = code.state;
-    let tracer = tracer.map_err(no_tracer)?;
-    if !args.quiet
-        && let Some(fallback) = tracer.fallback()
-    {
-        tell_once(&context.ui, &project, &fallback, args.verbose);
-    }
-    if settings.git.require_clean && git.as_ref().is_some_and(|git| git.dirty) {
-        return Err(CommandError::new(
-            ErrorKind::BeforeCommand,
-            "tracked files differ from the commit, and git.require_clean is set",
-        )
-        .hint("commit or stash the changes, or: roar config set git.require_clean false"));
-    }
-
-    let job = Job {
-        uid: random_uid(),
-        kind,
-        name: args.name.clone(),
-        argv: args
-            .command
-            .iter()
-            .map(|part| RawString::from_os(part))
-            .collect(),
-        cwd: relative_cwd(&context.cwd, &project),
-        started_at_ns: clock::now_ns(),
-        git,
-        host,
-    };
-    let backend = tracer.name();
-    let marker = RunningMarker::create(&project, &job.partial(backend, &project))
-        .map_err(|error| before(error.into()))?;
-    let mut fold = Fold::new();
-    let mut log = event_log()?;
-    let launch = Launch {
-        argv: args.command.clone(),
-        environment: Vec::new(),
-    };
-    let finished = trace::run(tracer, &launch, &mut |event| {
-        if let Some(log) = &mut log {
-            log.record(&event);
-        }
-        fold.push(&event);
-    });
-    let finished = match finished {
-        Ok(finished) => finished,
-        Err(error) => {
-            // It never started: no job.
-            marker.remove().map_err(|error| before(error.into()))?;
-            return Err(launch_failure(error));
-        }
-    };
-    if let Some(Err(error)) = log.map(Recorder::finish) {
-        context
-            .ui
-            .warning(&format!("the event log is incomplete: {error}"));
-    }
-
-    let status = shell_status(&finished);
-    let algorithms = [settings.hash.run.as_slice(), args.hash.as_slice()].concat();
-    let record = job.finish(
-        finished,
-        fold,
-        backend,
-        &settings,
-        &algorithms,
-        code.repository.as_ref(),
-        &project,
-        &mut store,
-    );
-    let identity = step_identity(&record, &project.root);
-    match store.insert_job(&record, &identity) {
-        Ok(recorded) => {
-            if let Err(error) = marker.remove() {
-                context.ui.warning(&error.to_string());
-            }
-            let stored = StoredJob {
-                id: recorded.id,
-                session_id: recorded.session_id,
-                step_number: recorded.step_number,
-                record: JobRecord {
-                    uid: recorded.uid,
-                    ..record
-                },
-            };
-            let quiet = args.quiet || settings.output.quiet;
-            report::finished(&context.ui, &stored, &context.cwd, quiet, args.verbose);
-            if stored.record.completeness.lost_total() > 0
-                && settings.tracer.on_loss == OnLoss::Fail
-                && status == 0
-            {
-                return Err(CommandError::user(
-                    "events were lost, and tracer.on_loss is 'fail'",
-                ));
-            }
-        }
-        // The command ran, and its status stands; but the user must know.
-        Err(error) => context.ui.error(
-            &CommandError::from(error)
-                .hint("the command itself ran to its end; the job was not recorded"),
-        ),
-    }
-    Ok(ExitCode::from(status))
 }
 
 /// Says which tracer had to be taken, once in a project unless asked for more words.
@@ -244,34 +369,39 @@ fn tell_once(ui: &Ui, project: &Project, fallback: &str, verbose: bool) {
     }
 }
 
-/// Under sudo, everything but the attachment of the tracer is done as the user who invoked
-/// it: the tracer comes first, before any file of that user's is looked at.
-fn attach_then_step_down(args: &RunArgs) -> Result<Option<Tracer>, CommandError> {
-    if args.as_root {
-        return Ok(None);
+impl Observing {
+    /// Under sudo, everything but the attachment of the tracer is done as the user who invoked
+    /// it: the tracer comes first, before any file of that user's is looked at.
+    ///
+    /// # Errors
+    /// roar cannot become that user.
+    pub(super) fn attach_then_step_down(&self) -> Result<Option<Tracer>, CommandError> {
+        if self.as_root {
+            return Ok(None);
+        }
+        let failed = |error: PrivilegeError| {
+            CommandError::new(
+                ErrorKind::BeforeCommand,
+                "cannot run as the user who invoked sudo",
+            )
+            .because(error)
+            .hint("to run the command as root: sudo roar run --as-root …")
+        };
+        let Some(invoker) = privilege::invoker().map_err(failed)? else {
+            return Ok(None);
+        };
+        // What does not work is told later, when the settings have been read.
+        let wanted = Wanted {
+            cgroup: self.cgroup.as_deref(),
+            ..Wanted::default()
+        };
+        let tracer = Tracer::select(wanted);
+        invoker.become_for_good().map_err(failed)?;
+        if self.cgroup.is_some() {
+            return tracer.map(Some).map_err(no_tracer);
+        }
+        Ok(tracer.ok())
     }
-    let failed = |error: PrivilegeError| {
-        CommandError::new(
-            ErrorKind::BeforeCommand,
-            "cannot run as the user who invoked sudo",
-        )
-        .because(error)
-        .hint("to run the command as root: sudo roar run --as-root …")
-    };
-    let Some(invoker) = privilege::invoker().map_err(failed)? else {
-        return Ok(None);
-    };
-    // What does not work is told later, when the settings have been read.
-    let wanted = Wanted {
-        cgroup: args.cgroup.as_deref(),
-        ..Wanted::default()
-    };
-    let tracer = Tracer::select(wanted);
-    invoker.become_for_good().map_err(failed)?;
-    if args.cgroup.is_some() {
-        return tracer.map(Some).map_err(no_tracer);
-    }
-    Ok(tracer.ok())
 }
 
 fn no_tracer(error: NoTracer) -> CommandError {

@@ -9,17 +9,22 @@
 //! - [`graph`] links executions by the content and the places they exchanged.
 //! - [`state`] says which steps are still true of the newest files.
 //! - [`artifacts`] lists what the session produced, version by version.
+//! - [`consequences`] says what one execution means for the others.
+//! - [`order`] puts dependencies first.
 //! - [`ancestry`] walks from one content back to its sources.
 
 pub mod ancestry;
 pub mod artifacts;
+pub mod consequences;
 pub mod graph;
 pub mod identity;
+pub mod order;
 pub mod state;
 #[cfg(test)]
 mod testing;
 
 pub use artifacts::{ArtifactState, ArtifactVersion};
+pub use consequences::{Consequences, StaleRead, consequences};
 pub use graph::{Execution, Link, Place, SessionGraph, Source};
 pub use identity::step_identity;
 pub use state::{StaleInput, StepState};

@@ -165,11 +165,10 @@ impl SessionGraph {
             if states[index] != StepState::Active || execution.outputs.is_empty() {
                 continue;
             }
-            let overtaken = execution.outputs.iter().all(|output| {
-                self.productions(&output.path)
-                    .last()
-                    .is_some_and(|last| last.execution > index)
-            });
+            let overtaken = execution
+                .outputs
+                .iter()
+                .all(|output| self.is_overtaken(index, &output.path));
             let needed = self.consumers(index).iter().any(|consumer| {
                 consumer.link == Link::Content && states[consumer.execution] == StepState::Active
             });
@@ -177,6 +176,21 @@ impl SessionGraph {
                 states[index] = StepState::Superseded;
             }
         }
+    }
+
+    /// Whether a place that an execution wrote was written later. When that was the step whose
+    /// content it had updated in place, its update is missing there, not replaced: it is stale.
+    fn is_overtaken(&self, index: usize, path: &RawString) -> bool {
+        let productions = self.productions(path);
+        let Some(last) = productions.last().filter(|last| last.execution > index) else {
+            return false;
+        };
+        let step_of = |execution: usize| self.executions()[execution].step_number;
+        let base = productions
+            .iter()
+            .find(|production| production.execution == index)
+            .and_then(|own| own.updates);
+        base.is_none_or(|base| step_of(base) != step_of(last.execution))
     }
 
     /// Whether an input is a file that an older execution left behind: its step no longer
@@ -307,6 +321,7 @@ mod tests {
         // The base was written anew: each update above it is stale, with any content.
         check(&format!("{chain}1: r=1 > d=9"), "x***.");
         check(&format!("{chain}1: r=1 > d=1"), "x***.");
+        check("1: > d=1\n2: d=1 > d=2\n1: > d=9", "x*.");
         // Repaired from below, one by one.
         check(&format!("{chain}1: r=1 > d=9\n2: d=9 > d=8"), "xx**..");
         check(

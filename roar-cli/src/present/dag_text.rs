@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::dag::{DagArtifact, DagNode, DagView, state_style};
 use super::table::truncate;
 use super::{Style, Terminal, human, paths};
+use crate::lineage::order::{Order, dependencies_first};
 use crate::lineage::{ArtifactState, StepState};
 
 /// The lines of the tree.
@@ -102,14 +103,14 @@ struct Tree {
 
 impl Tree {
     fn of(view: &DagView) -> Self {
-        let (order, rank) = order(&view.parents);
+        let Order { nodes, rank } = dependencies_first(&view.parents);
         let mut placed = BTreeSet::new();
         let mut tree = Self {
             roots: Vec::new(),
             children: vec![Vec::new(); view.nodes.len()],
             parent: vec![None; view.nodes.len()],
         };
-        for node in order {
+        for node in nodes {
             let parent = view.parents[node]
                 .iter()
                 .copied()
@@ -128,38 +129,6 @@ impl Tree {
         }
         tree
     }
-}
-
-/// The nodes with dependencies first, and their distance from the top. Where steps feed
-/// each other, the earliest of them goes first.
-fn order(parents: &[BTreeSet<usize>]) -> (Vec<usize>, Vec<usize>) {
-    let mut waiting: Vec<usize> = parents.iter().map(BTreeSet::len).collect();
-    let mut children: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
-    for (node, its) in parents.iter().enumerate() {
-        for parent in its {
-            children[*parent].push(node);
-        }
-    }
-    let mut ready: BTreeSet<usize> = (0..parents.len()).filter(|n| waiting[*n] == 0).collect();
-    let mut left: BTreeSet<usize> = (0..parents.len()).collect();
-    let mut rank = vec![0; parents.len()];
-    let mut order = Vec::with_capacity(parents.len());
-    while let Some(node) = ready.pop_first().or_else(|| left.first().copied()) {
-        if !left.remove(&node) {
-            continue;
-        }
-        order.push(node);
-        for child in &children[node] {
-            waiting[*child] -= 1;
-            if left.contains(child) {
-                rank[*child] = rank[*child].max(rank[node] + 1);
-                if waiting[*child] == 0 {
-                    ready.insert(*child);
-                }
-            }
-        }
-    }
-    (order, rank)
 }
 
 fn artifacts_by_job(view: &DagView) -> HashMap<i64, Vec<&DagArtifact>> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ui::Ui;
 use super::{human, job, paths};
+use crate::lineage::StaleRead;
 use crate::model::{Completeness, FileRecord, GapKind, StoredJob};
 use crate::store::running::Swept;
 
@@ -69,6 +70,29 @@ pub fn finished(ui: &Ui, stored: &StoredJob, cwd: &Path, quiet: bool, verbose: b
         }
     }
     incomplete(ui, &record.completeness);
+}
+
+/// Inputs that stale steps made; `verb` is what the step does with them: `read`, `reads`.
+pub fn stale_reads(ui: &Ui, reads: &[StaleRead], cwd: &Path, verb: &str) {
+    for StaleRead { path, by_step } in reads.iter().take(LISTED) {
+        let path = paths::shown(path, cwd);
+        ui.warning(&format!(
+            "{verb} {path}, which the stale step @{by_step} made"
+        ));
+    }
+    if let Some(more @ 1..) = reads.len().checked_sub(LISTED) {
+        ui.warning(&format!("and {more} more that stale steps made"));
+    }
+}
+
+/// Steps, by reference, that are stale since this run.
+pub fn made_stale(ui: &Ui, steps: &[String]) {
+    let shown = steps[..steps.len().min(LISTED)].join(" ");
+    let more = match steps.len().checked_sub(LISTED) {
+        Some(more @ 1..) => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    ui.note(&format!("now stale: {shown}{more} (roar rerun --stale)"));
 }
 
 fn side(ui: &Ui, verb: &str, files: &[FileRecord], cwd: &Path) {

@@ -25,7 +25,7 @@ pub use ebpf::KernelLog;
 pub use select::{NoTracer, Tracer, Wanted};
 
 #[cfg(target_os = "linux")]
-pub use supervise::{Finished, Launch, run};
+pub use supervise::{Finished, Launch, asked_to_end, run};
 
 use crate::model::{Gap, LostEvents};
 

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub struct Launch {
     pub argv: Vec<OsString>,
     /// Variables to set in addition to the environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// The folder to start it in; roar's own when none.
+    pub folder: Option<PathBuf>,
 }
 
 /// How it went.
@@ -52,7 +55,22 @@ pub struct Finished {
     pub summary: Summary,
 }
 
-/// Runs the command to its end; every event goes to `sink`, in order.
+/// The signal mask that roar was started with, which is every command's: the signals that are
+/// blocked for the first command stay blocked until roar ends.
+static ORIGINAL_MASK: OnceLock<SignalSet> = OnceLock::new();
+
+/// Whether a signal asked roar to end while no command was running; such signals wait, blocked,
+/// from the first command on. They are taken.
+pub fn asked_to_end() -> bool {
+    let signals = SignalSet::of(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
+    ORIGINAL_MASK.get().is_some()
+        && signals
+            .descriptor()
+            .is_ok_and(|arrivals| std::iter::from_fn(|| sys::next_signal(&arrivals)).count() > 0)
+}
+
+/// Runs the command to its end; every event goes to `sink`, in order. May be called again for
+/// another command.
 ///
 /// # Errors
 /// The command could not be started. Once it runs, nothing fails: what goes wrong is counted
@@ -72,6 +90,7 @@ pub fn run(
         libc::SIGUSR2,
     ]);
     let previous_mask = signals.block().map_err(failed("block signals"))?;
+    let original_mask = *ORIGINAL_MASK.get_or_init(|| previous_mask);
     let arrivals = signals.descriptor().map_err(failed("watch signals"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -80,7 +99,7 @@ pub fn run(
         .map_err(failed("start the event loop"))?;
 
     let started = Instant::now();
-    let (mut tracer, mut child) = start(tracer, launch, previous_mask)?;
+    let (mut tracer, mut child) = start(tracer, launch, original_mask)?;
     let mut group = Group::around(&child);
     let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)
         .map_err(|errno| failed("watch the command")(errno.into()))?;
@@ -249,6 +268,9 @@ fn start(
         .args(arguments)
         .envs(launch.environment.iter().map(|(k, v)| (k, v)));
     sys::before_exec(&mut command, sys::as_inherited());
+    if let Some(folder) = &launch.folder {
+        command.current_dir(folder);
+    }
     sys::before_exec(&mut command, move || mask.install());
     let running = match tracer {
         Tracer::Ebpf(tracer) => {
@@ -268,17 +290,21 @@ fn start(
             Running::Seccomp { session, events }
         }
     };
-    spawn(&mut command, program).map(|child| (running, child))
+    spawn(&mut command, program, launch.folder.as_deref()).map(|child| (running, child))
 }
 
-fn spawn(command: &mut Command, program: &OsString) -> Result<Child, LaunchError> {
+fn spawn(
+    command: &mut Command,
+    program: &OsString,
+    folder: Option<&Path>,
+) -> Result<Child, LaunchError> {
     command.spawn().map_err(|source| {
         let program = program.clone();
         match source.kind() {
             // A script whose interpreter is missing fails like a missing program.
             // Folders of PATH that may not be searched make it a refusal.
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
-                if found(&program).is_none() =>
+                if found(&program, folder).is_none() =>
             {
                 LaunchError::NotFound { program }
             }
@@ -291,11 +317,12 @@ fn spawn(command: &mut Command, program: &OsString) -> Result<Child, LaunchError
     })
 }
 
-/// The file that a command name stands for.
-fn found(program: &OsString) -> Option<PathBuf> {
+/// The file that a command name stands for in a folder.
+fn found(program: &OsString, folder: Option<&Path>) -> Option<PathBuf> {
     let path = Path::new(program);
     if path.components().count() > 1 || path.is_absolute() {
-        return path.exists().then(|| path.to_path_buf());
+        let path = folder.unwrap_or(Path::new("")).join(path);
+        return path.exists().then_some(path);
     }
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(path))

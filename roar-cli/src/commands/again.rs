@@ -1,0 +1,165 @@
+//! Running a recorded step again: what `@N` stands for as a command, and what the run means
+//! for the rest of the pipeline.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::overrides::{self, Overridden};
+use super::reading::LoadedSession;
+use super::{Context, reference};
+use crate::error::{CommandError, ErrorKind};
+use crate::lineage::{StaleRead, consequences};
+use crate::model::{JobKind, RawString, StoredJob};
+use crate::present::{dag, report, shell};
+use crate::project::Project;
+use crate::store::Store;
+
+/// A command to observe.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) kind: JobKind,
+    pub(super) name: Option<String>,
+    pub(super) argv: Vec<OsString>,
+    /// The folder to run it in, absolute.
+    pub(super) folder: PathBuf,
+    /// The step it repeats; none for a command that was typed.
+    pub(super) step: Option<u32>,
+}
+
+impl Asked {
+    /// Variables to set for it: shells and others believe `PWD`.
+    pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let folder = self.step.map(|_| self.folder.clone().into_os_string());
+        folder.into_iter().map(|at| ("PWD".into(), at)).collect()
+    }
+}
+
+/// Whether a command is a step reference and not a program's name.
+pub(super) fn is_reference(command: &OsStr) -> bool {
+    command.as_encoded_bytes().starts_with(b"@")
+}
+
+/// The latest command of the step that the first word refers to, with the other words as
+/// overrides.
+///
+/// # Errors
+/// There is no such step, it is of the other kind, or the folder it ran in is gone.
+pub(super) fn asked(
+    context: &Context,
+    store: &Store,
+    project: &Project,
+    kind: JobKind,
+    words: &[OsString],
+) -> Result<Asked, CommandError> {
+    let Some((first, words)) = words.split_first() else {
+        return Err(CommandError::user("there is no command"));
+    };
+    let summary = reference::step(store, &first.to_string_lossy())?;
+    let shown = dag::reference(summary.step_number, summary.kind == JobKind::Build);
+    if kind == JobKind::Build && summary.kind != JobKind::Build {
+        return Err(CommandError::user(format!(
+            "step {} is not a build step",
+            summary.step_number
+        ))
+        .hint(format!("to run it again: roar run {shown}")));
+    }
+    let job = store
+        .job(summary.id)?
+        .ok_or_else(|| CommandError::user(format!("job {} was just removed", summary.uid)))?;
+    let folder = project.root.join(job.record.cwd.to_path_buf());
+    if !folder.is_dir() {
+        return Err(CommandError::new(
+            ErrorKind::BeforeCommand,
+            format!(
+                "{shown} ran in '{}', which is no folder any more",
+                job.record.cwd
+            ),
+        ));
+    }
+    let Overridden { argv, appended } = overrides::apply(&job.record.argv, words);
+    for option in appended {
+        context.ui.note(&format!(
+            "{} is no option of the recorded command: it is put at the end",
+            RawString::from_os(&option)
+        ));
+    }
+    Ok(Asked {
+        kind: job.record.kind,
+        name: job.record.name,
+        argv,
+        folder: folder.canonicalize().unwrap_or(folder),
+        step: Some(summary.step_number),
+    })
+}
+
+/// Says which step is about to run, and how.
+pub(super) fn announce(context: &Context, asked: &Asked, progress: &str) {
+    if let Some(step) = asked.step {
+        let argv: Vec<RawString> = asked
+            .argv
+            .iter()
+            .map(|word| RawString::from_os(word))
+            .collect();
+        let step = dag::reference(step, asked.kind == JobKind::Build);
+        context
+            .ui
+            .note(&format!("{progress}{step}: {}", shell::one_line(&argv)));
+    }
+}
+
+/// Warns when the step would read what stale steps made; asks, where there is somebody to ask,
+/// whether it is to run all the same.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn may_run(
+    context: &Context,
+    store: &Store,
+    asked: &Asked,
+    yes: bool,
+) -> Result<bool, CommandError> {
+    let (Some(step), Some(session)) = (asked.step, store.active_session()?) else {
+        return Ok(true);
+    };
+    let graph = LoadedSession::load(store, session.id)?.graph;
+    let stale = graph.would_read_stale(step, &graph.states());
+    if stale.is_empty() {
+        return Ok(true);
+    }
+    report::stale_reads(&context.ui, &stale, &context.cwd, "reads");
+    context
+        .ui
+        .note("to run the stale steps first, in order: roar rerun --stale");
+    // Without a terminal the warning has to do: a script asked for this step.
+    let agreed = yes
+        || context
+            .ui
+            .confirm("Run it all the same?", false)
+            .unwrap_or(true);
+    if !agreed {
+        context.ui.note("nothing was run");
+    }
+    Ok(agreed)
+}
+
+/// Tells what a recorded job means for the pipeline: stale inputs, steps now stale.
+pub(super) fn tell_consequences(context: &Context, store: &Store, job: &StoredJob, quiet: bool) {
+    // The job is recorded and its command has ended: a question that fails now is no failure.
+    let Ok(loaded) = LoadedSession::load(store, job.session_id) else {
+        return;
+    };
+    let executions = loaded.graph.executions().to_vec();
+    let found = consequences(executions, &job.record.uid);
+    let reads: Vec<StaleRead> = found.stale_reads;
+    report::stale_reads(&context.ui, &reads, &context.cwd, "read");
+    if !quiet && !found.made_stale.is_empty() {
+        let steps: Vec<String> = found
+            .made_stale
+            .iter()
+            .filter_map(|step| loaded.graph.latest().get(step))
+            .map(|index| &loaded.jobs[*index])
+            .map(|job| dag::reference(job.step_number, job.kind == JobKind::Build))
+            .collect();
+        report::made_stale(&context.ui, &steps);
+    }
+}
