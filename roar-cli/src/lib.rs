@@ -8,6 +8,7 @@ pub mod capture;
 pub mod clock;
 pub mod commands;
 pub mod diagnosis;
+pub mod discard;
 pub mod error;
 pub mod event;
 pub mod lineage;

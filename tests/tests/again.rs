@@ -1,8 +1,10 @@
-//! Running recorded steps again: `run @N`, overrides, `rerun --stale`. What ran is judged by
+//! Running recorded steps again, and taking one back: `run @N`, `rerun`, `pop`. What ran is judged by
 //! the files it wrote.
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use roar_tests::project::Project;
 use roar_tests::record::Record;
@@ -269,4 +271,31 @@ fn every_step_of_a_rerun_gets_its_signals() {
     assert_eq!(told(&project, "c"), "2");
     assert_eq!(told(&project, "mask-b"), before);
     assert_eq!(told(&project, "mask-c"), before);
+}
+
+#[test]
+fn nothing_is_popped_while_a_job_runs() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.roar(["run", "sh", "-c", "echo 1 > a"]).succeeds();
+    let mut child = project
+        .roar_command()
+        .args(["run", "sh", "-c", "cat a; read line; echo 2 > b"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("roar can be started");
+    let mut line = String::new();
+    let mut shown = BufReader::new(child.stdout.take().expect("it is piped"));
+    shown.read_line(&mut line).expect("the command runs");
+    project.roar(["pop", "-y"]).exits(1).says("is running");
+    assert!(project.path("a").exists());
+    drop(child.stdin.take());
+    assert!(child.wait().expect("a child can be waited for").success());
+
+    project.roar(["pop", "-y"]).succeeds().says("deleted  b");
+    project.roar(["pop", "-y"]).succeeds().says("deleted  a");
+    assert!(!project.path("a").exists() && !project.path("b").exists());
 }

@@ -10,6 +10,7 @@ mod lineage;
 mod log;
 #[cfg(target_os = "linux")]
 mod overrides;
+mod pop;
 mod reading;
 mod reference;
 #[cfg(target_os = "linux")]
@@ -53,6 +54,7 @@ enum Command {
     Log(log::Args),
     Lineage(lineage::LineageArgs),
     Why(lineage::WhyArgs),
+    Pop(pop::Args),
     Reset(reset::Args),
     Status(status::Args),
     #[cfg(target_os = "linux")]
@@ -100,6 +102,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Log(args) => log::run(context, args),
         Command::Lineage(args) => lineage::lineage(context, &args),
         Command::Why(args) => lineage::why(context, &args),
+        Command::Pop(args) => pop::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         #[cfg(target_os = "linux")]

@@ -15,6 +15,7 @@ pub mod job;
 pub mod lineage;
 pub mod log;
 pub mod paths;
+pub mod pop;
 pub mod report;
 pub mod session;
 pub mod shell;

@@ -23,6 +23,7 @@ mod files;
 mod insert;
 mod jobs;
 mod place;
+mod pop;
 mod rows;
 pub mod running;
 mod schema;

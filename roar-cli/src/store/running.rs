@@ -193,6 +193,34 @@ pub fn sweep(project: &Project, store: &mut Store) -> Result<Swept, StoreError> 
     Ok(swept)
 }
 
+/// The uids of jobs that are running now: their markers are locked. Where there is no flock (not
+/// Unix), every marker counts.
+///
+/// # Errors
+/// The folder or a marker cannot be read.
+pub fn alive(project: &Project) -> Result<Vec<String>, StoreError> {
+    let directory = place::database_path(project, false)?.with_file_name("running");
+    let failed = |error| StoreError::from_io("list the running jobs in", &directory, error);
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut uids = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(uid) = name.strip_suffix(".json")
+            && path.is_file()
+            && take(&path)?.is_none()
+        {
+            uids.push(uid.to_owned());
+        }
+    }
+    uids.sort_unstable();
+    Ok(uids)
+}
+
 /// Records a job of which only the beginning is known.
 fn record_lost(store: &mut Store, job: PartialJob) -> Result<RecordedJob, StoreError> {
     let PartialJob {

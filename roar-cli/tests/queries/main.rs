@@ -6,6 +6,7 @@ mod hostile;
 mod init;
 mod lineage;
 mod log;
+mod pop;
 mod project;
 mod reset;
 mod show;

@@ -178,7 +178,8 @@ impl TestProject {
         Store::open(&roar_cli::project::Project { root: self.root() }).expect("the store opens")
     }
 
-    fn file(&self, path: &str) -> FileRecord {
+    /// A file as it is on disk, as an input.
+    pub(crate) fn file(&self, path: &str) -> FileRecord {
         let absolute = self.root().join(path);
         let content = fs::read(&absolute).unwrap_or_else(|e| panic!("{path}: {e}"));
         FileRecord {

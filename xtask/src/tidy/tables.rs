@@ -18,6 +18,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
         "capture",
         &["clock", "event", "model", "observe", "project", "settings"],
     ),
+    ("discard", &["capture", "model", "project"]),
     ("store", &["clock", "error", "model", "project"]),
     (
         "recording",
