@@ -19,6 +19,7 @@ pub mod present;
 pub mod privilege;
 pub mod project;
 pub mod recording;
+pub mod redact;
 pub mod settings;
 pub mod store;
 pub mod trace;

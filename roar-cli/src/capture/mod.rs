@@ -1,5 +1,6 @@
-//! Facts around a run: content hashes, git, host, and the selection of what counts.
+//! Facts around a run: content hashes, git, host, environment variables, and the selection of what counts.
 
+pub mod environment;
 pub mod git;
 pub mod hash;
 pub mod host;

@@ -5,6 +5,7 @@ mod again;
 mod config;
 mod dag;
 mod doctor;
+mod env;
 mod init;
 mod lineage;
 mod log;
@@ -67,6 +68,7 @@ enum Command {
     /// View or set configuration options.
     Config(config::Args),
     Doctor(doctor::Args),
+    Env(env::Args),
 }
 
 /// What every command is given.
@@ -113,5 +115,6 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Rerun(args) => rerun::run(context, &args),
         Command::Config(args) => config::run(context, args),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Env(args) => env::run(context, args),
     }
 }

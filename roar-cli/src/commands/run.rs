@@ -1,5 +1,6 @@
 //! `roar run`: observe a command and record the job.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,13 +12,13 @@ use clap::Args;
 
 use super::Context;
 use super::again::{self, Asked};
-use crate::capture::{git, hash::HashCache, host};
+use crate::capture::{environment, git, hash::HashCache, host};
 use crate::clock;
 use crate::error::{CommandError, ErrorKind};
 use crate::lineage::step_identity;
 use crate::model::{
-    CacheKey, CachedHash, Completeness, GitState, HashAlgorithm, HostFacts, JobKind, JobRecord,
-    JobState, JobUid, Outcome, RawString, StoredJob,
+    CacheKey, CachedHash, Completeness, Conditions, GitState, HashAlgorithm, HostFacts, JobKind,
+    JobRecord, JobState, JobUid, Outcome, RawString, StoredJob,
 };
 use crate::observe::Fold;
 use crate::present::report;
@@ -25,6 +26,8 @@ use crate::present::ui::Ui;
 use crate::privilege::{self, PrivilegeError};
 use crate::project::Project;
 use crate::recording::{self, RecordedFiles};
+use crate::redact::{Redactor, Rules};
+use crate::settings::variables::{self, Variables};
 use crate::settings::{self, LogLevel, OnLoss, Settings};
 use crate::store::Store;
 use crate::store::running::{self, PartialJob, RunningMarker};
@@ -144,6 +147,9 @@ pub(super) struct Runner<'a> {
     observing: &'a Observing,
     project: Project,
     settings: Settings,
+    redactor: Redactor,
+    /// Given to every command.
+    variables: Variables,
     store: Store,
     /// The tracer that was attached before roar became the invoking user, for the first command.
     attached: Option<Tracer>,
@@ -170,6 +176,8 @@ impl<'a> Runner<'a> {
             before(CommandError::user("the settings cannot be used").because(error))
         })?;
         let settings = resolved.settings;
+        let redactor = redactor(&settings).map_err(before)?;
+        let variables = variables::read(&project).map_err(|error| before(error.into()))?;
         let mut store = Store::open(&project).map_err(|error| before(error.into()))?;
         let swept = running::sweep(&project, &mut store).map_err(|error| before(error.into()))?;
         report::lost_jobs(&context.ui, &swept);
@@ -178,6 +186,8 @@ impl<'a> Runner<'a> {
             observing,
             project,
             settings,
+            redactor,
+            variables,
             store,
             attached,
         })
@@ -210,6 +220,8 @@ impl<'a> Runner<'a> {
             observing,
             project,
             settings,
+            redactor,
+            variables,
             store,
             attached,
             quiet,
@@ -263,15 +275,20 @@ impl<'a> Runner<'a> {
             started_at_ns: clock::now_ns(),
             git,
             host,
+            environment: environment(variables, settings),
         };
         let backend = tracer.name();
-        let marker = RunningMarker::create(project, &job.partial(backend, project))
+        let marker = RunningMarker::create(project, &job.partial(backend, project, redactor))
             .map_err(|error| before(error.into()))?;
         let mut fold = Fold::new();
         let mut log = event_log()?;
         let launch = Launch {
             argv: asked.argv.clone(),
-            environment: asked.environment(),
+            environment: variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.to_os_string()))
+                .chain(asked.environment())
+                .collect(),
             folder: asked.step.map(|_| asked.folder.clone()),
         };
         let finished = trace::run(tracer, &launch, &mut |event| {
@@ -296,7 +313,7 @@ impl<'a> Runner<'a> {
 
         let status = shell_status(&finished);
         let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
-        let record = job.finish(
+        let mut record = job.finish(
             finished,
             fold,
             backend,
@@ -306,6 +323,7 @@ impl<'a> Runner<'a> {
             project,
             store,
         );
+        recording::hide_secrets(&mut record, redactor);
         let identity = step_identity(&record, &project.root);
         match store.insert_job(&record, &identity) {
             Ok(recorded) => {
@@ -458,23 +476,27 @@ struct Job {
     started_at_ns: i64,
     git: Option<GitState>,
     host: HostFacts,
+    environment: BTreeMap<String, RawString>,
 }
 
 impl Job {
     /// The form that the running marker keeps, should this roar be killed.
-    fn partial(&self, backend: &str, project: &Project) -> PartialJob {
-        let record = self.record();
+    fn partial(&self, backend: &str, project: &Project, redactor: &Redactor) -> PartialJob {
+        let mut record = self.record();
+        recording::hide_secrets(&mut record, redactor);
+        let identity = step_identity(&record, &project.root);
         PartialJob {
-            uid: self.uid.clone(),
-            kind: self.kind,
-            name: self.name.clone(),
-            argv: self.argv.clone(),
-            cwd: self.cwd.clone(),
-            started_at_ns: self.started_at_ns,
+            uid: record.uid,
+            kind: record.kind,
+            name: record.name,
+            argv: record.argv,
+            cwd: record.cwd,
+            started_at_ns: record.started_at_ns,
             backend: backend.to_owned(),
-            git: self.git.clone(),
-            host: self.host.clone(),
-            identity: step_identity(&record, &project.root),
+            git: record.git,
+            host: record.host,
+            conditions: record.conditions,
+            identity,
         }
     }
 
@@ -496,6 +518,10 @@ impl Job {
             completeness: Completeness::default(),
             git: self.git.clone(),
             host: self.host.clone(),
+            conditions: Conditions {
+                environment: self.environment.clone(),
+                ..Conditions::default()
+            },
         }
     }
 
@@ -539,6 +565,31 @@ impl Job {
             ..self.record()
         }
     }
+}
+
+/// What the settings say of secrets.
+fn redactor(settings: &Settings) -> Result<Redactor, CommandError> {
+    if !settings.record.redact_secrets {
+        return Ok(Redactor::off());
+    }
+    let omit = &settings.registration;
+    Redactor::new(&Rules {
+        values: omit.omit_values.clone(),
+        variables: omit.omit_variables.clone(),
+        patterns: omit.omit_patterns.clone(),
+        allowed: omit.allowed_patterns.clone(),
+    })
+    .map_err(|error| {
+        CommandError::user("the settings below registration.omit cannot be used").because(error)
+    })
+}
+
+/// What is recorded of the command's environment: what is known to matter, and all that the user
+/// gave it through roar.
+fn environment(variables: &Variables, settings: &Settings) -> BTreeMap<String, RawString> {
+    let mut recorded = environment::recorded(std::env::vars_os(), &settings.record.environment);
+    recorded.extend(variables.clone());
+    recorded
 }
 
 /// The hash cache in the project's database. A cache that fails is an empty one.

@@ -157,7 +157,7 @@ impl Interpreter {
 mod tests {
     use super::*;
     use crate::model::{
-        Basis, Completeness, Hashes, HostFacts, JobKind, JobState, JobUid, Outcome,
+        Basis, Completeness, Conditions, Hashes, HostFacts, JobKind, JobState, JobUid, Outcome,
     };
 
     fn job(argv: &[&str], cwd: &str, inputs: &[&str], outputs: &[&str]) -> JobRecord {
@@ -189,6 +189,7 @@ mod tests {
             completeness: Completeness::default(),
             git: None,
             host: HostFacts::default(),
+            conditions: Conditions::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::{FileRecord, FilteredRecord};
 use super::completeness::Completeness;
+use super::conditions::Conditions;
 use super::ids::JobUid;
 use super::raw::RawString;
 
@@ -187,6 +188,9 @@ pub struct JobRecord {
     pub git: Option<GitState>,
     /// The machine.
     pub host: HostFacts,
+    /// What else it ran under.
+    #[serde(default)]
+    pub conditions: Conditions,
 }
 
 /// A job as the store knows it: the record and its place in a session.

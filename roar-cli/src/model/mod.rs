@@ -7,6 +7,7 @@ mod artifact;
 mod cache;
 mod collection;
 mod completeness;
+mod conditions;
 mod ids;
 mod job;
 mod raw;
@@ -16,6 +17,7 @@ pub use artifact::{Digest, FileRecord, FilteredRecord, HashAlgorithm, Hashes};
 pub use cache::{CacheKey, CachedHash};
 pub use collection::Collection;
 pub use completeness::{Completeness, Gap, GapKind, LostEvents};
+pub use conditions::{Conditions, RedactedPlace, Redaction};
 pub use ids::{HashPrefix, IdError, JobUid, StepRef};
 pub use job::{
     Basis, FileAccess, GitState, HostFacts, JobKind, JobRecord, JobState, Outcome, StoredJob,

@@ -11,8 +11,9 @@ use super::table::{Cell, Column, Table};
 use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::StepState;
 use crate::model::{
-    Basis, Completeness, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GitState, Hashes,
-    HostFacts, JobKind, JobState, LostEvents, Outcome, RawString, StoredJob,
+    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GitState,
+    Hashes, HostFacts, JobKind, JobState, LostEvents, Outcome, RawString, RedactedPlace, Redaction,
+    StoredJob,
 };
 
 /// A job as it is shown.
@@ -103,6 +104,16 @@ impl JobView<'_> {
             facts.add("git", git_line(git));
         }
         facts.add("machine", host_line(&record.host));
+        let Conditions {
+            environment,
+            redactions,
+        } = &record.conditions;
+        if !environment.is_empty() {
+            facts.add("variables", variables_line(environment));
+        }
+        if !redactions.is_empty() {
+            facts.styled("redacted", redactions_line(redactions), Style::Warning);
+        }
         let (line, style) = completeness_line(&record.completeness);
         facts.styled("record", line, style);
         text.push_str(&facts.text);
@@ -238,6 +249,8 @@ impl JobView<'_> {
                 dirty: git.dirty,
                 patch_hash: git.patch_hash.as_deref(),
             }),
+            environment: &record.conditions.environment,
+            redactions: &record.conditions.redactions,
             packages: PackagesDocument::default(),
             runtime: &record.host,
         })
@@ -306,6 +319,40 @@ fn host_line(host: &HostFacts) -> String {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn variables_line(environment: &BTreeMap<String, RawString>) -> String {
+    let lines: Vec<String> = environment
+        .iter()
+        .map(|(name, value)| format!("{}={value}", inert(name)))
+        .collect();
+    lines.join("\n             ")
+}
+
+/// Where secrets were taken out, each place once.
+fn redactions_line(redactions: &[Redaction]) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for Redaction { place, detector: _ } in redactions {
+        let place = match place {
+            RedactedPlace::Argument {
+                option: Some(option),
+                ..
+            } => format!("the argument of {}", inert(option)),
+            RedactedPlace::Argument { index, .. } => format!("argument {index}"),
+            RedactedPlace::Variable { name } => inert(name),
+            RedactedPlace::Name => "the name".to_owned(),
+            RedactedPlace::Folder => "the folder".to_owned(),
+            RedactedPlace::Git => "git".to_owned(),
+            RedactedPlace::Patch => "the patch".to_owned(),
+            RedactedPlace::Untracked { path } => format!("the copy of {path}"),
+            RedactedPlace::Files => "paths".to_owned(),
+            RedactedPlace::Gaps => "gaps".to_owned(),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places.join(", ")
 }
 
 fn completeness_line(completeness: &Completeness) -> (String, Style) {
@@ -416,6 +463,8 @@ struct JobDocument<'a> {
     filtered: Option<Vec<FilteredDocument<'a>>>,
     completeness: CompletenessDocument<'a>,
     git: Option<GitDocument<'a>>,
+    environment: &'a BTreeMap<String, RawString>,
+    redactions: &'a [Redaction],
     packages: PackagesDocument,
     runtime: &'a HostFacts,
 }

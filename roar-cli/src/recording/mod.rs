@@ -5,6 +5,7 @@
 
 mod expand;
 mod files;
+mod secrets;
 
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ use crate::settings::Settings;
 use crate::trace::Summary;
 
 pub use files::prior_key;
+pub use secrets::hide_secrets;
 
 /// The files of a job, as the record holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -111,10 +111,20 @@ fn put(document: &mut DocumentMut, key: &Key, value: &Value) -> Option<()> {
         .entry(key.section())
         .or_insert_with(|| Item::Table(Table::new()));
     let takes_comments = section.is_table();
-    let section = section.as_table_like_mut()?;
+    // `omit.secrets.values` below `[registration]`: dotted keys, unless there are tables.
+    let mut section = section.as_table_like_mut()?;
+    let (folders, leaf) = key.leaf().rsplit_once('.').unwrap_or(("", key.leaf()));
+    for folder in folders.split('.').filter(|folder| !folder.is_empty()) {
+        let inner = section.entry(folder).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_dotted(true);
+            Item::Table(table)
+        });
+        section = inner.as_table_like_mut()?;
+    }
     let mut new = value.to_toml();
     let comment = section
-        .get(key.leaf())
+        .get(leaf)
         .and_then(Item::as_value)
         .and_then(|old| old.decor().suffix()?.as_str())
         .unwrap_or_default();
@@ -126,10 +136,10 @@ fn put(document: &mut DocumentMut, key: &Key, value: &Value) -> Option<()> {
         comment.to_owned()
     };
     *new.decor_mut() = toml_edit::Decor::new(" ", comment);
-    if let Some(item) = section.get_mut(key.leaf()) {
+    if let Some(item) = section.get_mut(leaf) {
         *item = Item::Value(new);
     } else {
-        section.insert(key.leaf(), Item::Value(new));
+        section.insert(leaf, Item::Value(new));
     }
     Some(())
 }
@@ -186,11 +196,11 @@ fn collect(
         let full = format!("{prefix}{name}");
         let is_key = KEYS.iter().any(|key| key.name == full);
         if let (Some(inner), false) = (item.as_table_like(), is_key) {
-            let known = KEYS.iter().any(|key| key.section() == full);
+            let prefix = format!("{full}.");
+            let known = KEYS.iter().any(|key| key.name.starts_with(&prefix));
             if !known && inner.is_empty() {
                 find(&full, place.origin(line))?;
             }
-            let prefix = format!("{full}.");
             collect(inner, &prefix, place, lines)?;
             continue;
         }

@@ -38,7 +38,7 @@ impl Key {
 
     /// The environment variable that sets it.
     pub fn variable(&self) -> String {
-        format!("ROAR_{}__{}", self.section(), self.leaf()).to_ascii_uppercase()
+        format!("ROAR_{}", self.name.replace('.', "__")).to_ascii_uppercase()
     }
 }
 
@@ -121,6 +121,48 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Bool,
         default: "false",
         doc: "Refuse to run while tracked files differ from the commit",
+    },
+    Key {
+        name: "record.redact_secrets",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Take secrets out of command lines, variables, URLs, patches and names before they are recorded",
+    },
+    Key {
+        name: "record.environment",
+        kind: Kind::Words,
+        default: "[]",
+        doc: "Further environment variables to record (SEED, MYAPP_*)",
+    },
+    Key {
+        name: "registration.omit.enabled",
+        kind: Kind::Bool,
+        default: "true",
+        doc: "Leave secrets out of what is registered",
+    },
+    Key {
+        name: "registration.omit.secrets.values",
+        kind: Kind::Words,
+        default: "[]",
+        doc: "Values that are always taken out",
+    },
+    Key {
+        name: "registration.omit.env_vars.names",
+        kind: Kind::Words,
+        default: "[]",
+        doc: "Environment variables whose values are always taken out",
+    },
+    Key {
+        name: "registration.omit.allowlist.patterns",
+        kind: Kind::Words,
+        default: "[]",
+        doc: "Regular expressions of what looks like a secret and is none",
+    },
+    Key {
+        name: "registration.omit.patterns",
+        kind: Kind::Words,
+        default: "[]",
+        doc: "Regular expressions of further secrets",
     },
     Key {
         name: "logging.level",

@@ -179,14 +179,11 @@ fn parse(key: &'static Key, text: &str, origin: Origin) -> Result<Value, Setting
 
 /// None for a variable that is not a setting.
 fn key_of_variable(name: &str) -> Result<Option<&'static Key>, SettingsError> {
-    let Some((section, leaf)) = name
-        .strip_prefix("ROAR_")
-        .and_then(|rest| rest.split_once("__"))
-    else {
+    let Some(key) = name.strip_prefix("ROAR_").filter(|key| key.contains("__")) else {
         return Ok(None);
     };
-    let name_of_key = format!("{section}.{leaf}").to_ascii_lowercase();
-    find(&name_of_key, Origin::Variable(name.to_owned())).map(Some)
+    let key = key.replace("__", ".").to_ascii_lowercase();
+    find(&key, Origin::Variable(name.to_owned())).map(Some)
 }
 
 /// `$XDG_CONFIG_HOME/roar/config.toml`, by default `~/.config/roar/config.toml`;

@@ -17,6 +17,7 @@ mod keys;
 mod layers;
 mod typed;
 mod value;
+pub mod variables;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,6 @@ pub use keys::{KEYS, Key, find};
 pub use layers::{Entry, Layers, Resolved, Source, load};
 pub use typed::{
     FilterSettings, GitSettings, HashSettings, LogLevel, LoggingSettings, OnLoss, OutputSettings,
-    Settings, TracerChoice, TracerSettings,
+    RecordSettings, RegistrationSettings, Settings, TracerChoice, TracerSettings,
 };
 pub use value::{Kind, Value};

@@ -17,6 +17,10 @@ pub struct Settings {
     pub tracer: TracerSettings,
     /// `git.*`
     pub git: GitSettings,
+    /// `record.*`
+    pub record: RecordSettings,
+    /// `registration.*`
+    pub registration: RegistrationSettings,
     /// `logging.*`
     pub logging: LoggingSettings,
 }
@@ -95,6 +99,30 @@ pub struct GitSettings {
     pub require_clean: bool,
 }
 
+/// What is recorded around the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSettings {
+    /// Secrets are taken out.
+    pub redact_secrets: bool,
+    /// Further environment variables.
+    pub environment: Vec<String>,
+}
+
+/// What is left out of whatever leaves the machine, and of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationSettings {
+    /// Secrets are left out of what is registered.
+    pub omit: bool,
+    /// Values that always go.
+    pub omit_values: Vec<String>,
+    /// Variables whose values always go.
+    pub omit_variables: Vec<String>,
+    /// Regular expressions of what is no secret.
+    pub allowed_patterns: Vec<String>,
+    /// Regular expressions of further secrets.
+    pub omit_patterns: Vec<String>,
+}
+
 /// roar's own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggingSettings {
@@ -159,6 +187,17 @@ impl Settings {
             },
             git: GitSettings {
                 require_clean: values.on("git.require_clean"),
+            },
+            record: RecordSettings {
+                redact_secrets: values.on("record.redact_secrets"),
+                environment: values.list("record.environment"),
+            },
+            registration: RegistrationSettings {
+                omit: values.on("registration.omit.enabled"),
+                omit_values: values.list("registration.omit.secrets.values"),
+                omit_variables: values.list("registration.omit.env_vars.names"),
+                allowed_patterns: values.list("registration.omit.allowlist.patterns"),
+                omit_patterns: values.list("registration.omit.patterns"),
             },
             logging: LoggingSettings {
                 level: match values.text("logging.level").as_str() {

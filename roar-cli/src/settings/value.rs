@@ -15,6 +15,8 @@ pub enum Kind {
     Choices(&'static [&'static str]),
     /// Path patterns.
     Globs,
+    /// Any words.
+    Words,
 }
 
 /// A value of some kind.
@@ -25,7 +27,7 @@ pub enum Value {
     Bool(bool),
     /// Of [`Kind::Choice`].
     Text(String),
-    /// Of [`Kind::Choices`] and [`Kind::Globs`].
+    /// Of [`Kind::Choices`], [`Kind::Globs`] and [`Kind::Words`].
     List(Vec<String>),
 }
 
@@ -57,7 +59,7 @@ impl Kind {
                 _ => Err(self.refused()),
             },
             Self::Choice(_) => self.check(Value::Text(text.trim().to_owned())),
-            Self::Choices(_) | Self::Globs => self.check(Value::List(list(text))),
+            Self::Choices(_) | Self::Globs | Self::Words => self.check(Value::List(list(text))),
         }
     }
 
@@ -66,7 +68,7 @@ impl Kind {
         let value = match self {
             Self::Bool => value.as_bool().map(Value::Bool),
             Self::Choice(_) => value.as_str().map(|text| Value::Text(text.to_owned())),
-            Self::Choices(_) | Self::Globs => value
+            Self::Choices(_) | Self::Globs | Self::Words => value
                 .as_array()
                 .and_then(|array| array.iter().map(toml_edit::Value::as_str).collect())
                 .map(|words: Vec<&str>| {
@@ -107,6 +109,7 @@ impl Kind {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Choices(words) => format!("a list of any of {}", words.join(", ")),
             Self::Globs => "a list of path patterns".to_owned(),
+            Self::Words => "a list of words".to_owned(),
         };
         Refused { expected }
     }

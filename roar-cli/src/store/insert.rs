@@ -162,6 +162,7 @@ fn insert_scalars(
         completeness,
         git,
         host,
+        conditions,
     } = record;
     let invalid = |error: serde_json::Error| StoreError::InvalidRecord {
         operation: OPERATION,
@@ -171,6 +172,7 @@ fn insert_scalars(
     let completeness_document = document(completeness).map_err(invalid)?;
     let git = git.as_ref().map(document).transpose().map_err(invalid)?;
     let facts = document(host).map_err(invalid)?;
+    let conditions = document(conditions).map_err(invalid)?;
     let insert = || {
         let host_id = intern(
             connection,
@@ -182,9 +184,9 @@ fn insert_scalars(
             .prepare_cached(
                 "INSERT INTO jobs (uid, session_id, step_number, kind, state, name, argv, cwd,
                      started_at_ns, duration_ns, exit_code, signal, interrupted, complete,
-                     input_count, output_count, completeness, git, host_id)
+                     input_count, output_count, completeness, git, host_id, conditions)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-                     ?17, ?18, ?19)",
+                     ?17, ?18, ?19, ?20)",
             )?
             .execute(params![
                 uid.as_str(),
@@ -206,6 +208,7 @@ fn insert_scalars(
                 completeness_document,
                 git,
                 host_id,
+                conditions,
             ])?;
         Ok(connection.last_insert_rowid())
     };

@@ -7,8 +7,8 @@ use super::database::Store;
 use super::error::StoreError;
 use super::rows::{from_document, json, kind, raw, state, unsigned};
 use crate::model::{
-    Completeness, GitState, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
-    StoredJob,
+    Completeness, Conditions, GitState, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome,
+    RawString, StoredJob,
 };
 
 /// Which jobs to list.
@@ -141,7 +141,7 @@ impl Store {
         let failed = self.failed("read the job");
         let transaction = self.connection.unchecked_transaction().map_err(&failed)?;
         let sql = format!(
-            "SELECT {SUMMARY_COLUMNS}, j.cwd, j.completeness, j.git, h.facts
+            "SELECT {SUMMARY_COLUMNS}, j.cwd, j.completeness, j.git, h.facts, j.conditions
              FROM jobs j JOIN hosts h ON h.id = j.host_id WHERE j.id = ?1"
         );
         let job = transaction
@@ -219,11 +219,9 @@ pub(super) fn summary_row(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
 fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
     let summary = summary_row(row)?;
     let completeness: Completeness = json(row, SUMMARY_WIDTH + 1, from_document)?;
-    let git: Option<GitState> = match row.get_ref(SUMMARY_WIDTH + 2)? {
-        rusqlite::types::ValueRef::Null => None,
-        _ => Some(json(row, SUMMARY_WIDTH + 2, from_document)?),
-    };
+    let git: Option<GitState> = optional(row, SUMMARY_WIDTH + 2)?;
     let host: HostFacts = json(row, SUMMARY_WIDTH + 3, from_document)?;
+    let conditions: Option<Conditions> = optional(row, SUMMARY_WIDTH + 4)?;
     Ok(StoredJob {
         id: summary.id,
         session_id: summary.session_id,
@@ -244,8 +242,20 @@ fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
             completeness,
             git,
             host,
+            conditions: conditions.unwrap_or_default(),
         },
     })
+}
+
+/// Reads an optional document.
+fn optional<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => json(row, column, from_document).map(Some),
+    }
 }
 
 /// Whether the job's name or command contains the lower-case `pattern`.

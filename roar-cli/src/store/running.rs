@@ -21,8 +21,8 @@ use super::insert::{RecordedJob, step_of_identity};
 use super::place;
 use super::rows::{RawSql, kind_text};
 use crate::model::{
-    Completeness, Gap, GapKind, GitState, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome,
-    RawString, StepIdentity,
+    Completeness, Conditions, Gap, GapKind, GitState, HostFacts, JobKind, JobRecord, JobState,
+    JobUid, Outcome, RawString, StepIdentity,
 };
 use crate::project::Project;
 
@@ -59,6 +59,9 @@ pub struct PartialJob {
     /// The machine.
     #[serde(default)]
     pub host: HostFacts,
+    /// What else it runs under.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// The step it belongs to as far as the command alone tells; only used when no earlier
     /// job of the session ran the same command.
     pub identity: StepIdentity,
@@ -233,6 +236,7 @@ fn record_lost(store: &mut Store, job: PartialJob) -> Result<RecordedJob, StoreE
         backend,
         git,
         host,
+        conditions,
         identity,
     } = job;
     let record = JobRecord {
@@ -260,6 +264,7 @@ fn record_lost(store: &mut Store, job: PartialJob) -> Result<RecordedJob, StoreE
         },
         git,
         host,
+        conditions,
     };
     store.insert_job_in_step(&record, |connection, session_id| {
         match step_of_command(connection, session_id, &record)? {

@@ -66,9 +66,14 @@ impl Schema {
     }
 }
 
+/// Every migration, oldest first.
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_conditions.sql"),
+];
+
 /// The schema of this roar.
-pub(super) static SCHEMA: LazyLock<Schema> =
-    LazyLock::new(|| Schema::new(&[include_str!("migrations/0001_initial.sql")]));
+pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(MIGRATIONS));
 
 /// Where the copy of a database of version `version` goes before it is migrated.
 pub(super) fn backup_path(database: &Path, version: u32) -> PathBuf {

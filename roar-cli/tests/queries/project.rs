@@ -6,8 +6,8 @@ use std::process::Command;
 
 use roar_cli::lineage::step_identity;
 use roar_cli::model::{
-    Basis, Completeness, Digest, FileAccess, FileRecord, FilteredRecord, GitState, HashAlgorithm,
-    Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
+    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, GitState,
+    HashAlgorithm, Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
 };
 use roar_cli::store::Store;
 use serde_json::Value;
@@ -164,6 +164,7 @@ impl TestProject {
                 cpu_count: 2,
                 ..HostFacts::default()
             },
+            conditions: Conditions::default(),
         };
         change(&mut record);
         let identity = step_identity(&record, &self.root());

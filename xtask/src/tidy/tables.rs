@@ -9,6 +9,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("event", &["model"]),
     ("observe", &["event", "model"]),
     ("lineage", &["model"]),
+    ("redact", &["model"]),
     ("error", &[]),
     ("project", &["error"]),
     ("settings", &["error", "model", "project"]),
@@ -24,7 +25,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
         "recording",
         &[
             "capture", "clock", "error", "event", "lineage", "model", "observe", "project",
-            "settings", "store", "trace",
+            "redact", "settings", "store", "trace",
         ],
     ),
     (
@@ -55,7 +56,7 @@ pub(super) const BANNED_IMPORTS: &[(&str, &str, &str)] = &[(
 )];
 
 /// Modules without input, output, clock and environment: the same input gives the same value.
-pub(super) const PURE: &[&str] = &["event", "lineage", "model", "observe"];
+pub(super) const PURE: &[&str] = &["event", "lineage", "model", "observe", "redact"];
 
 /// What makes a module impure.
 pub(super) const IMPURE: &[&str] = &[
@@ -83,6 +84,7 @@ pub(super) const IMPURE: &[&str] = &[
 /// Libraries that have one home in roar-cli, so that they can be exchanged there.
 pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("anstream", &["present"]),
+    ("aho_corasick", &["redact"]),
     ("aya", &["trace::ebpf"]),
     ("aya_log", &["trace::ebpf"]),
     ("aya_obj", &["trace::ebpf"]),
@@ -90,6 +92,7 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["present"]),
     ("git2", &["capture::git"]),
     ("owo_colors", &["present"]),
+    ("regex", &["redact"]),
     ("rusqlite", &["store"]),
     ("rusqlite_migration", &["store"]),
     ("tokio", &["trace"]),

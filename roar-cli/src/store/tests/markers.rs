@@ -19,6 +19,7 @@ pub(super) fn starting(uid: u32, command: &str) -> PartialJob {
         backend: "ebpf".into(),
         git: None,
         host: HostFacts::default(),
+        conditions: Conditions::default(),
         identity: step(command),
     }
 }

@@ -4,9 +4,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Basis, Completeness, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GapKind, GitState,
-    HashAlgorithm, Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
-    StepIdentity,
+    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GapKind,
+    GitState, HashAlgorithm, Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome,
+    RawString, RedactedPlace, Redaction, StepIdentity,
 };
 use crate::project::Project;
 
@@ -69,12 +69,18 @@ fn job(uid: u32, command: &str) -> JobRecord {
         },
         git: None,
         host: HostFacts::default(),
+        conditions: Conditions::default(),
     }
 }
 
 /// A step identity.
 fn step(text: &str) -> StepIdentity {
     StepIdentity(text.into())
+}
+
+/// The schema with one migration more, as the next roar may have it.
+fn next_schema(migration: &'static str) -> schema::Schema {
+    schema::Schema::new(&[schema::MIGRATIONS, &[migration]].concat())
 }
 
 /// Whether SQLite finds the database whole.

@@ -6,7 +6,7 @@ use std::thread;
 
 use rusqlite::Connection;
 
-use super::schema::{Schema, backup_path, user_version};
+use super::schema::{backup_path, user_version};
 use super::*;
 
 /// Runs `work` in `count` threads that start together and collects what they return.
@@ -85,29 +85,25 @@ fn sixty_four_first_users_lose_nothing() {
     assert!(names.is_empty(), "{names:?}");
 }
 
-const VERSION_1: &str = include_str!("../migrations/0001_initial.sql");
-
 #[test]
 fn users_of_a_new_version_who_come_together_migrate_once() {
     let (_folder, project) = project();
     let mut store = Store::open(&project).expect("opens");
+    let before = store.schema_version();
     store
         .insert_job(&job(1, "true"), &step("a"))
         .expect("inserts");
     drop(store);
     // Run twice, this migration would be seen: it has no guard of its own.
-    let schema = Schema::new(&[
-        VERSION_1,
-        "UPDATE jobs SET started_at_ns = started_at_ns + 1",
-    ]);
+    let schema = next_schema("UPDATE jobs SET started_at_ns = started_at_ns + 1");
     together(16, |_| {
         let store = Store::open_schema(&project, StoreOptions::default(), &schema).expect("opens");
-        assert_eq!(store.schema_version(), 2);
+        assert_eq!(store.schema_version(), before + 1);
         let job = store.job(1).expect("reads").expect("is there");
         assert_eq!(job.record.started_at_ns, 1_002);
     });
-    let backup = Connection::open(backup_path(&project.database(), 1)).expect("opens");
-    assert_eq!(user_version(&backup).expect("reads"), 1);
+    let backup = Connection::open(backup_path(&project.database(), before)).expect("opens");
+    assert_eq!(user_version(&backup).expect("reads"), before);
     let start: i64 = backup
         .query_row("SELECT started_at_ns FROM jobs", [], |row| row.get(0))
         .expect("reads");
@@ -122,7 +118,7 @@ fn a_failed_migration_changes_nothing() {
         .insert_job(&job(1, "true"), &step("a"))
         .expect("inserts");
     drop(store);
-    let schema = Schema::new(&[VERSION_1, "DELETE FROM jobs; CREATE TABLE jobs (id)"]);
+    let schema = next_schema("DELETE FROM jobs; CREATE TABLE jobs (id)");
     let error = Store::open_schema(&project, StoreOptions::default(), &schema)
         .expect_err("the migration is wrong");
     assert!(

@@ -80,6 +80,16 @@ fn full() -> JobRecord {
             memory_bytes: u64::MAX,
             ..HostFacts::default()
         },
+        conditions: Conditions {
+            environment: [("SEED".to_owned(), RawString::from("1"))].into(),
+            redactions: vec![Redaction {
+                place: RedactedPlace::Argument {
+                    index: 2,
+                    option: Some("--token".into()),
+                },
+                detector: "named-secret".into(),
+            }],
+        },
         ..job(1, "")
     }
 }
@@ -207,7 +217,8 @@ fn a_bad_digest_stores_nothing() {
 #[test]
 fn documents_of_version_1_are_read() {
     let (_folder, project) = project();
-    drop(Store::open(&project).expect("opens"));
+    let first = schema::Schema::new(&schema::MIGRATIONS[..1]);
+    drop(Store::open_schema(&project, StoreOptions::default(), &first).expect("opens"));
     let connection = rusqlite::Connection::open(project.database()).expect("opens");
     connection
         .execute_batch(
@@ -219,8 +230,10 @@ fn documents_of_version_1_are_read() {
                    '{"version":1,"value":{"commit":"c0ffee","dirty":true}}', 1);"#,
         )
         .expect("inserts");
-    let store = Store::open_read_only(&project).expect("opens");
+    drop(connection);
+    let store = Store::open(&project).expect("migrates");
     let record = store.job(1).expect("reads").expect("is there").record;
+    assert_eq!(record.conditions, Conditions::default());
     assert_eq!(record.argv, ["cat".into(), RawString::new(&b"\xff"[..])]);
     assert_eq!(record.host.hostname, "h");
     assert_eq!(record.completeness.backend, "ebpf");

@@ -1,0 +1,102 @@
+//! The last thing that happens to a record before it is written down: its secrets go.
+
+use crate::model::{FileRecord, JobRecord, RawString, RedactedPlace, Redaction};
+use crate::redact::Redactor;
+
+/// Takes the secrets out of every part of a record and notes where they were.
+///
+/// Patches and kept files are not part of a record; who keeps them has them redacted.
+pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
+    let mut found = Vec::new();
+    let JobRecord {
+        uid: _,
+        kind: _,
+        state: _,
+        name,
+        argv,
+        cwd,
+        started_at_ns: _,
+        duration_ns: _,
+        outcome: _,
+        inputs,
+        outputs,
+        filtered,
+        completeness,
+        git,
+        host: _,
+        conditions,
+    } = record;
+    let (shown, hidden) = redactor.arguments(argv);
+    *argv = shown;
+    found.extend(hidden.into_iter().map(|hidden| Redaction {
+        place: RedactedPlace::Argument {
+            index: hidden.index,
+            option: hidden.option,
+        },
+        detector: hidden.detector.to_owned(),
+    }));
+    let mut texts = Texts { redactor, found };
+    if let Some(name) = name {
+        texts.string(name, RedactedPlace::Name);
+    }
+    texts.raw(cwd, RedactedPlace::Folder);
+    if let Some(git) = git {
+        for text in [&mut git.branch, &mut git.remote].into_iter().flatten() {
+            texts.string(text, RedactedPlace::Git);
+        }
+        if let Some(top) = &mut git.top {
+            texts.raw(top, RedactedPlace::Git);
+        }
+    }
+    for FileRecord { path, note, .. } in inputs.iter_mut().chain(outputs) {
+        texts.raw(path, RedactedPlace::Files);
+        if let Some(note) = note {
+            texts.string(note, RedactedPlace::Files);
+        }
+    }
+    for file in filtered {
+        texts.raw(&mut file.path, RedactedPlace::Files);
+    }
+    for gap in &mut completeness.gaps {
+        texts.string(&mut gap.detail, RedactedPlace::Gaps);
+    }
+    for (name, value) in &mut conditions.environment {
+        if let Some(redacted) = redactor.variable(name, value.as_bytes()) {
+            *value = RawString::new(redacted.text);
+            let name = name.clone();
+            texts.note(&redacted.detectors, &RedactedPlace::Variable { name });
+        }
+    }
+    conditions.redactions.append(&mut texts.found);
+    conditions.redactions.sort();
+    conditions.redactions.dedup();
+}
+
+struct Texts<'a> {
+    redactor: &'a Redactor,
+    found: Vec<Redaction>,
+}
+
+impl Texts<'_> {
+    fn raw(&mut self, text: &mut RawString, place: RedactedPlace) {
+        if let Some(redacted) = self.redactor.text(text.as_bytes()) {
+            *text = RawString::new(redacted.text);
+            self.note(&redacted.detectors, &place);
+        }
+    }
+
+    fn string(&mut self, text: &mut String, place: RedactedPlace) {
+        if let Some(redacted) = self.redactor.text(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&redacted.text).into_owned();
+            self.note(&redacted.detectors, &place);
+        }
+    }
+
+    fn note(&mut self, detectors: &[&'static str], place: &RedactedPlace) {
+        self.found
+            .extend(detectors.iter().map(|detector| Redaction {
+                place: place.clone(),
+                detector: (*detector).to_owned(),
+            }));
+    }
+}
