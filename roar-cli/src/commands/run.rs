@@ -25,12 +25,12 @@ use crate::present::report;
 use crate::present::ui::Ui;
 use crate::privilege::{self, PrivilegeError};
 use crate::project::Project;
-use crate::recording::{self, RecordedFiles};
+use crate::recording::{self, Keeper, RecordedFiles};
 use crate::redact::{Redactor, Rules};
 use crate::settings::variables::{self, Variables};
 use crate::settings::{self, LogLevel, OnLoss, Settings};
-use crate::store::Store;
 use crate::store::running::{self, PartialJob, RunningMarker};
+use crate::store::{Blobs, Store};
 use crate::trace::replay::Recorder;
 use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tracer, Wanted};
 
@@ -239,7 +239,8 @@ impl<'a> Runner<'a> {
                     log: kernel_log,
                 }),
             });
-            let (code, host) = (Code::around(&asked.folder), host::facts());
+            let code = Code::around(&asked.folder, settings.record.max_job_bytes);
+            let host = host::facts();
             (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
         });
         if let Some(problem) = &code.problem {
@@ -247,7 +248,7 @@ impl<'a> Runner<'a> {
                 .ui
                 .warning(&format!("{problem}; the job has no commit"));
         }
-        let git = code.state;
+        let mut git = code.state;
         let tracer = tracer.map_err(no_tracer)?;
         if !observing.quiet
             && let Some(fallback) = tracer.fallback()
@@ -262,6 +263,17 @@ impl<'a> Runner<'a> {
             .hint("commit or stash the changes, or: roar config set git.require_clean false"));
         }
 
+        let blobs = Blobs::of(project).map_err(|error| before(error.into()))?;
+        let mut keeper = Keeper::new(blobs, redactor, &settings.record);
+        let mut conditions = Conditions {
+            environment: environment(variables, settings),
+            ..Conditions::default()
+        };
+        if let (Some(git), Some(patch)) = (&mut git, code.patch) {
+            conditions.redactions = keeper
+                .patch(git, patch)
+                .map_err(|error| before(error.into()))?;
+        }
         let job = Job {
             uid: random_uid(),
             kind: asked.kind,
@@ -275,7 +287,7 @@ impl<'a> Runner<'a> {
             started_at_ns: clock::now_ns(),
             git,
             host,
-            environment: environment(variables, settings),
+            conditions,
         };
         let backend = tracer.name();
         let marker = RunningMarker::create(project, &job.partial(backend, project, redactor))
@@ -323,6 +335,12 @@ impl<'a> Runner<'a> {
             project,
             store,
         );
+        if let Some(repository) = &code.repository {
+            keeper.untracked(&mut record, repository, &mut |digest, path| {
+                // Who cannot tell copies.
+                matches!(store.latest_producer(digest, path, None), Ok(Some(_)))
+            });
+        }
         recording::hide_secrets(&mut record, redactor);
         let identity = step_identity(&record, &project.root);
         match store.insert_job(&record, &identity) {
@@ -435,12 +453,14 @@ fn no_tracer(error: NoTracer) -> CommandError {
 struct Code {
     state: Option<GitState>,
     repository: Option<git::Repository>,
+    /// What a dirty work tree has that the commit has not.
+    patch: Option<git::Patch>,
     /// Why there is a repository but no state.
     problem: Option<git::GitError>,
 }
 
 impl Code {
-    fn around(folder: &Path) -> Self {
+    fn around(folder: &Path, patch_limit_bytes: u64) -> Self {
         let repository = match git::open(folder) {
             Ok(Some(repository)) => repository,
             Ok(None) => return Self::default(),
@@ -451,17 +471,19 @@ impl Code {
                 };
             }
         };
-        match repository.state() {
-            Ok(state) => Self {
-                state: Some(state),
-                repository: Some(repository),
-                problem: None,
-            },
-            Err(problem) => Self {
-                state: None,
-                repository: Some(repository),
-                problem: Some(problem),
-            },
+        let found = repository.state().and_then(|state| {
+            let patch = state.dirty.then(|| repository.patch(patch_limit_bytes));
+            Ok((state, patch.transpose()?))
+        });
+        let (state, patch, problem) = match found {
+            Ok((state, patch)) => (Some(state), patch, None),
+            Err(problem) => (None, None, Some(problem)),
+        };
+        Self {
+            state,
+            repository: Some(repository),
+            patch,
+            problem,
         }
     }
 }
@@ -476,7 +498,7 @@ struct Job {
     started_at_ns: i64,
     git: Option<GitState>,
     host: HostFacts,
-    environment: BTreeMap<String, RawString>,
+    conditions: Conditions,
 }
 
 impl Job {
@@ -518,10 +540,7 @@ impl Job {
             completeness: Completeness::default(),
             git: self.git.clone(),
             host: self.host.clone(),
-            conditions: Conditions {
-                environment: self.environment.clone(),
-                ..Conditions::default()
-            },
+            conditions: self.conditions.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::artifact::{FileRecord, FilteredRecord};
 use super::completeness::Completeness;
 use super::conditions::Conditions;
+use super::git::GitState;
 use super::ids::JobUid;
 use super::raw::RawString;
 
@@ -113,24 +114,6 @@ impl Outcome {
     pub fn shell_status(self) -> Option<i32> {
         self.exit_code.or(self.signal.map(|n| 128 + n))
     }
-}
-
-/// The state of the git repository around a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GitState {
-    /// The commit hash; none before the first commit.
-    pub commit: Option<String>,
-    /// The branch; none when detached.
-    pub branch: Option<String>,
-    /// The remote's URL without user info.
-    pub remote: Option<String>,
-    /// Whether tracked files differed from the commit.
-    pub dirty: bool,
-    /// The top of the work tree (absolute path).
-    pub top: Option<RawString>,
-    /// Content hash of the recorded patch of a dirty tree, where one was recorded.
-    pub patch_hash: Option<String>,
 }
 
 /// Facts about the machine a job ran on.

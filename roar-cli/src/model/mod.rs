@@ -8,6 +8,7 @@ mod cache;
 mod collection;
 mod completeness;
 mod conditions;
+mod git;
 mod ids;
 mod job;
 mod raw;
@@ -18,9 +19,8 @@ pub use cache::{CacheKey, CachedHash};
 pub use collection::Collection;
 pub use completeness::{Completeness, Gap, GapKind, LostEvents};
 pub use conditions::{Conditions, RedactedPlace, Redaction};
+pub use git::{GitCondition, GitState, Submodule, UntrackedFile};
 pub use ids::{HashPrefix, IdError, JobUid, StepRef};
-pub use job::{
-    Basis, FileAccess, GitState, HostFacts, JobKind, JobRecord, JobState, Outcome, StoredJob,
-};
+pub use job::{Basis, FileAccess, HostFacts, JobKind, JobRecord, JobState, Outcome, StoredJob};
 pub use raw::RawString;
 pub use session::{Session, StepIdentity};

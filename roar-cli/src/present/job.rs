@@ -11,9 +11,9 @@ use super::table::{Cell, Column, Table};
 use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::StepState;
 use crate::model::{
-    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap, GitState,
-    Hashes, HostFacts, JobKind, JobState, LostEvents, Outcome, RawString, RedactedPlace, Redaction,
-    StoredJob,
+    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap,
+    GitCondition, GitState, Hashes, HostFacts, JobKind, JobState, LostEvents, Outcome, RawString,
+    RedactedPlace, Redaction, StoredJob, Submodule, UntrackedFile,
 };
 
 /// A job as it is shown.
@@ -102,6 +102,9 @@ impl JobView<'_> {
         facts.styled("ended", ending, style);
         if let Some(git) = &record.git {
             facts.add("git", git_line(git));
+            if !git.untracked.is_empty() {
+                facts.add("code", untracked_line(git));
+            }
         }
         facts.add("machine", host_line(&record.host));
         let Conditions {
@@ -248,6 +251,11 @@ impl JobView<'_> {
                 remote: git.remote.as_deref(),
                 dirty: git.dirty,
                 patch_hash: git.patch_hash.as_deref(),
+                patch_redacted: git.patch_redacted,
+                patch_note: git.patch_note.as_deref(),
+                conditions: &git.conditions,
+                submodules: &git.submodules,
+                untracked: &git.untracked,
             }),
             environment: &record.conditions.environment,
             redactions: &record.conditions.redactions,
@@ -289,10 +297,35 @@ fn git_line(git: &GitState) -> String {
         let _ = write!(line, " on {}", inert(branch));
     }
     if git.dirty {
-        line.push_str(", with uncommitted changes");
+        line.push_str(match (&git.patch_hash, git.patch_redacted) {
+            (Some(_), false) => ", with uncommitted changes (kept)",
+            (Some(_), true) => ", with uncommitted changes (kept without secrets)",
+            (None, _) => ", with uncommitted changes (not kept)",
+        });
+    }
+    if let Some(note) = &git.patch_note {
+        let _ = write!(line, "; {}", inert(note));
     }
     if let Some(remote) = &git.remote {
         let _ = write!(line, ", {}", inert(remote));
+    }
+    line
+}
+
+/// Untracked files that were read: how many, and which of them have no true copy.
+fn untracked_line(git: &GitState) -> String {
+    let kept = git.untracked.iter().filter(|file| file.blob.is_some());
+    let mut line = format!(
+        "{} read, {} kept",
+        human::count(git.untracked.len(), "untracked file"),
+        kept.count()
+    );
+    for file in &git.untracked {
+        if let Some(note) = &file.note {
+            let _ = write!(line, "; {}: {}", file.path, inert(note));
+        } else if file.redacted {
+            let _ = write!(line, "; {}: kept without secrets", file.path);
+        }
     }
     line
 }
@@ -506,6 +539,16 @@ struct GitDocument<'a> {
     dirty: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_hash: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    patch_redacted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_note: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    conditions: &'a [GitCondition],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    submodules: &'a [Submodule],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    untracked: &'a [UntrackedFile],
 }
 
 /// Packages by manager; empty until they are recorded.

@@ -5,6 +5,7 @@
 
 mod expand;
 mod files;
+mod kept;
 mod secrets;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use crate::settings::Settings;
 use crate::trace::Summary;
 
 pub use files::prior_key;
+pub use kept::Keeper;
 pub use secrets::hide_secrets;
 
 /// The files of a job, as the record holds them.

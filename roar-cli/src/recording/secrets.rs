@@ -47,6 +47,15 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
         if let Some(top) = &mut git.top {
             texts.raw(top, RedactedPlace::Git);
         }
+        if let Some(note) = &mut git.patch_note {
+            texts.string(note, RedactedPlace::Git);
+        }
+        for module in &mut git.submodules {
+            texts.raw(&mut module.path, RedactedPlace::Git);
+        }
+        for file in &mut git.untracked {
+            texts.raw(&mut file.path, RedactedPlace::Files);
+        }
     }
     for FileRecord { path, note, .. } in inputs.iter_mut().chain(outputs) {
         texts.raw(path, RedactedPlace::Files);
@@ -65,6 +74,11 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
             *value = RawString::new(redacted.text);
             let name = name.clone();
             texts.note(&redacted.detectors, &RedactedPlace::Variable { name });
+        }
+    }
+    for redaction in &mut conditions.redactions {
+        if let RedactedPlace::Untracked { path } = &mut redaction.place {
+            texts.raw(path, RedactedPlace::Files);
         }
     }
     conditions.redactions.append(&mut texts.found);

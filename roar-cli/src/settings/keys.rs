@@ -135,6 +135,18 @@ pub static KEYS: &[Key] = &[
         doc: "Further environment variables to record (SEED, MYAPP_*)",
     },
     Key {
+        name: "record.max_file_bytes",
+        kind: Kind::Number,
+        default: "4194304",
+        doc: "Untracked files that were read are kept up to this size",
+    },
+    Key {
+        name: "record.max_job_bytes",
+        kind: Kind::Number,
+        default: "67108864",
+        doc: "Patch and untracked files of one job are kept up to this size together",
+    },
+    Key {
         name: "registration.omit.enabled",
         kind: Kind::Bool,
         default: "true",

@@ -106,6 +106,10 @@ pub struct RecordSettings {
     pub redact_secrets: bool,
     /// Further environment variables.
     pub environment: Vec<String>,
+    /// The largest untracked file that is kept.
+    pub max_file_bytes: u64,
+    /// The most that is kept for a job.
+    pub max_job_bytes: u64,
 }
 
 /// What is left out of whatever leaves the machine, and of the record.
@@ -191,6 +195,8 @@ impl Settings {
             record: RecordSettings {
                 redact_secrets: values.on("record.redact_secrets"),
                 environment: values.list("record.environment"),
+                max_file_bytes: values.number("record.max_file_bytes"),
+                max_job_bytes: values.number("record.max_job_bytes"),
             },
             registration: RegistrationSettings {
                 omit: values.on("registration.omit.enabled"),
@@ -225,6 +231,13 @@ impl Values<'_> {
 
     fn on(&self, name: &str) -> bool {
         matches!(self.get(name), Some(Value::Bool(true)))
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        match self.get(name) {
+            Some(Value::Number(number)) => number,
+            _ => 0,
+        }
     }
 
     fn text(&self, name: &str) -> String {

@@ -17,6 +17,8 @@ pub enum Kind {
     Globs,
     /// Any words.
     Words,
+    /// A whole number.
+    Number,
 }
 
 /// A value of some kind.
@@ -25,6 +27,8 @@ pub enum Kind {
 pub enum Value {
     /// Of [`Kind::Bool`].
     Bool(bool),
+    /// Of [`Kind::Number`].
+    Number(u64),
     /// Of [`Kind::Choice`].
     Text(String),
     /// Of [`Kind::Choices`], [`Kind::Globs`] and [`Kind::Words`].
@@ -36,6 +40,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(value) => write!(f, "{value}"),
             Self::Text(text) => f.write_str(text),
             Self::List(_) => write!(f, "{}", self.to_toml()),
         }
@@ -58,6 +63,10 @@ impl Kind {
                 "false" | "0" | "no" | "off" => Ok(Value::Bool(false)),
                 _ => Err(self.refused()),
             },
+            Self::Number => match text.trim().replace('_', "").parse() {
+                Ok(number) => self.check(Value::Number(number)),
+                Err(_) => Err(self.refused()),
+            },
             Self::Choice(_) => self.check(Value::Text(text.trim().to_owned())),
             Self::Choices(_) | Self::Globs | Self::Words => self.check(Value::List(list(text))),
         }
@@ -67,6 +76,10 @@ impl Kind {
     pub(super) fn of_toml(self, value: &toml_edit::Value) -> Result<Value, Refused> {
         let value = match self {
             Self::Bool => value.as_bool().map(Value::Bool),
+            Self::Number => value
+                .as_integer()
+                .and_then(|number| number.try_into().ok())
+                .map(Value::Number),
             Self::Choice(_) => value.as_str().map(|text| Value::Text(text.to_owned())),
             Self::Choices(_) | Self::Globs | Self::Words => value
                 .as_array()
@@ -90,6 +103,10 @@ impl Kind {
             {
                 Err(self.refused())
             }
+            // TOML has no larger ones.
+            (Self::Number, Value::Number(number)) if i64::try_from(*number).is_err() => {
+                Err(self.refused())
+            }
             (Self::Globs, Value::List(patterns)) => patterns
                 .iter()
                 .find_map(|pattern| globset::Glob::new(pattern).err())
@@ -110,6 +127,7 @@ impl Kind {
             Self::Choices(words) => format!("a list of any of {}", words.join(", ")),
             Self::Globs => "a list of path patterns".to_owned(),
             Self::Words => "a list of words".to_owned(),
+            Self::Number => "a whole number, 0 or more".to_owned(),
         };
         Refused { expected }
     }
@@ -120,6 +138,7 @@ impl Value {
     pub fn to_toml(&self) -> toml_edit::Value {
         match self {
             Self::Bool(value) => (*value).into(),
+            Self::Number(value) => value.cast_signed().into(),
             Self::Text(text) => text.into(),
             Self::List(words) => words.iter().collect(),
         }

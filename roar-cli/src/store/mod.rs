@@ -15,6 +15,7 @@
 //! Several processes may use one project: readers never wait, writers take turns.
 
 mod artifacts;
+mod blobs;
 mod cache;
 mod collections;
 mod database;
@@ -32,6 +33,7 @@ mod sessions;
 mod tests;
 
 pub use artifacts::{ArtifactRow, ArtifactUse};
+pub use blobs::Blobs;
 pub use collections::JobCollection;
 pub use database::{Store, StoreOptions};
 pub use error::StoreError;

@@ -158,6 +158,7 @@ impl TestProject {
                 dirty: true,
                 top: None,
                 patch_hash: None,
+                ..GitState::default()
             }),
             host: HostFacts {
                 hostname: "box".to_owned(),

@@ -22,7 +22,7 @@ fn texts() {
       started    1970-01-01 00:00:03 +00:00
       duration   1.5s
       ended      ok
-      git        0123456789ab on main, with uncommitted changes, https://example.org/p.git
+      git        0123456789ab on main, with uncommitted changes (not kept), https://example.org/p.git
       machine    box, 2 CPUs
       record     complete (replay)
 

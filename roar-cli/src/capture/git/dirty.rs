@@ -12,7 +12,7 @@ use rayon::prelude::*;
 /// Bits of `git_index_entry`: the user told git not to look at this file.
 const ASSUME_VALID: u16 = 0x8000;
 const SKIP_WORKTREE: u16 = 1 << 14;
-const GITLINK: u32 = 0o160_000;
+pub(super) const GITLINK: u32 = 0o160_000;
 const STAGE: u16 = 0x3000;
 
 /// Up to so many files are compared by name; beyond it, one comparison of the whole tree is cheaper.

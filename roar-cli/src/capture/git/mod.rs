@@ -9,6 +9,7 @@
 //! is decided by what was tracked at the start.
 
 mod dirty;
+mod patch;
 mod remote;
 
 #[cfg(test)]
@@ -17,10 +18,11 @@ mod tests;
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use git2::{ErrorCode, Index};
+use git2::{ErrorCode, Index, RepositoryState};
 
-use crate::model::{GitState, RawString};
+use crate::model::{GitCondition, GitState, RawString, Submodule};
 
+pub use patch::Patch;
 pub use remote::without_secrets;
 
 /// Why git could not tell.
@@ -116,13 +118,30 @@ impl Repository {
     /// # Errors
     /// Something in the repository cannot be read.
     pub fn state(&self) -> Result<GitState, GitError> {
-        self.read_state().map_err(|source| GitError::Unreadable {
-            path: self
-                .top
-                .clone()
-                .unwrap_or_else(|| self.git.path().to_owned()),
-            source,
-        })
+        self.read_state().map_err(|source| self.unreadable(source))
+    }
+
+    /// What a dirty work tree has that the commit has not. Changed files of more than
+    /// `limit_bytes` together are not read.
+    ///
+    /// # Errors
+    /// Something in the repository cannot be read.
+    pub fn patch(&self, limit_bytes: u64) -> Result<Patch, GitError> {
+        let Some(top) = &self.top else {
+            return Ok(Patch::default());
+        };
+        patch::of(&self.git, &self.index, top, limit_bytes)
+            .map_err(|source| self.unreadable(source))
+    }
+
+    /// The top of the work tree; none for a bare repository.
+    pub fn top(&self) -> Option<&Path> {
+        self.top.as_deref()
+    }
+
+    fn unreadable(&self, source: git2::Error) -> GitError {
+        let path = self.top.as_deref().unwrap_or(self.git.path()).to_owned();
+        GitError::Unreadable { path, source }
     }
 
     /// Those of the absolute `paths` that are tracked. Paths within submodules are not: those are
@@ -182,7 +201,60 @@ impl Repository {
             remote: remote::url(repository)?,
             dirty,
             top: self.top.as_deref().map(RawString::from_path),
-            patch_hash: None,
+            conditions: self.conditions(head.as_ref()),
+            submodules: self.submodules(),
+            ..GitState::default()
         })
+    }
+
+    fn conditions(&self, head: Option<&git2::Reference<'_>>) -> Vec<GitCondition> {
+        let attributes = self.top.as_ref().map(|top| top.join(".gitattributes"));
+        let has_lfs = attributes
+            .and_then(|path| std::fs::read(path).ok())
+            .is_some_and(|text| text.windows(10).any(|part| part == b"filter=lfs"));
+        [
+            (GitCondition::Bare, self.git.is_bare()),
+            (GitCondition::NoCommit, head.is_none()),
+            (
+                GitCondition::Detached,
+                head.is_some_and(|head| !head.is_branch()),
+            ),
+            (GitCondition::Shallow, self.git.is_shallow()),
+            (GitCondition::LinkedWorktree, self.git.is_worktree()),
+            (GitCondition::Conflict, self.index.has_conflicts()),
+            (
+                GitCondition::InProgress,
+                self.git.state() != RepositoryState::Clean,
+            ),
+            (GitCondition::Lfs, has_lfs),
+        ]
+        .into_iter()
+        .filter_map(|(condition, holds)| holds.then_some(condition))
+        .collect()
+    }
+
+    /// Those that a `.gitmodules` declares, as the index has them.
+    fn submodules(&self) -> Vec<Submodule> {
+        let Some(top) = self
+            .top
+            .as_ref()
+            .filter(|top| top.join(".gitmodules").exists())
+        else {
+            return Vec::new();
+        };
+        self.index
+            .iter()
+            .filter(|entry| entry.mode == dirty::GITLINK)
+            .map(|entry| {
+                let path = RawString::new(entry.path);
+                Submodule {
+                    commit: entry.id.to_string(),
+                    checked_out: git2::Repository::open(top.join(path.to_path_buf()))
+                        .ok()
+                        .and_then(|inner| Some(inner.head().ok()?.target()?.to_string())),
+                    path,
+                }
+            })
+            .collect()
     }
 }
