@@ -5,10 +5,14 @@ mod again;
 mod config;
 mod dag;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod draft;
 mod env;
 mod init;
 mod lineage;
 mod log;
+#[cfg(target_os = "linux")]
+mod observing;
 #[cfg(target_os = "linux")]
 mod overrides;
 mod pop;
@@ -19,6 +23,8 @@ mod rerun;
 mod reset;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod runner;
 mod show;
 mod status;
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::again;
+use super::observing::Observing;
 use super::reading::{self, LoadedSession};
-use super::run::{Observing, Runner};
+use super::runner::Runner;
 use crate::error::CommandError;
 use crate::model::JobKind;
 use crate::present::{dag, human, shell};

@@ -1,0 +1,193 @@
+//! A job as far as it is known before it runs, and how the rest is filled in.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use crate::capture::{git, hash::HashCache, host};
+use crate::lineage::step_identity;
+use crate::model::{
+    CacheKey, CachedHash, Completeness, Conditions, GitState, HashAlgorithm, HostFacts, JobKind,
+    JobRecord, JobState, JobUid, Outcome, RawString,
+};
+use crate::observe::Fold;
+use crate::project::Project;
+use crate::recording::{self, RecordedFiles};
+use crate::redact::Redactor;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::store::running::PartialJob;
+use crate::trace::Finished;
+
+/// The code around the command, as git knows it.
+#[derive(Default)]
+pub(super) struct Code {
+    pub(super) state: Option<GitState>,
+    pub(super) repository: Option<git::Repository>,
+    /// What a dirty work tree has that the commit has not.
+    pub(super) patch: Option<git::Patch>,
+    /// Why there is a repository but no state.
+    pub(super) problem: Option<git::GitError>,
+}
+
+impl Code {
+    pub(super) fn around(folder: &Path, patch_limit_bytes: u64) -> Self {
+        let repository = match git::open(folder) {
+            Ok(Some(repository)) => repository,
+            Ok(None) => return Self::default(),
+            Err(problem) => {
+                return Self {
+                    problem: Some(problem),
+                    ..Self::default()
+                };
+            }
+        };
+        let found = repository.state().and_then(|state| {
+            let patch = state.dirty.then(|| repository.patch(patch_limit_bytes));
+            Ok((state, patch.transpose()?))
+        });
+        let (state, patch, problem) = match found {
+            Ok((state, patch)) => (Some(state), patch, None),
+            Err(problem) => (None, None, Some(problem)),
+        };
+        Self {
+            state,
+            repository: Some(repository),
+            patch,
+            problem,
+        }
+    }
+}
+
+/// What is known of a job before it runs.
+pub(super) struct Draft {
+    pub(super) uid: JobUid,
+    pub(super) kind: JobKind,
+    pub(super) name: Option<String>,
+    pub(super) argv: Vec<RawString>,
+    pub(super) cwd: RawString,
+    pub(super) started_at_ns: i64,
+    pub(super) git: Option<GitState>,
+    pub(super) host: HostFacts,
+    pub(super) conditions: Conditions,
+}
+
+impl Draft {
+    /// The form that the running marker keeps, should this roar be killed.
+    pub(super) fn partial(
+        &self,
+        backend: &str,
+        project: &Project,
+        redactor: &Redactor,
+    ) -> PartialJob {
+        let mut record = self.record();
+        recording::hide_secrets(&mut record, redactor);
+        let identity = step_identity(&record, &project.root);
+        PartialJob {
+            uid: record.uid,
+            kind: record.kind,
+            name: record.name,
+            argv: record.argv,
+            cwd: record.cwd,
+            started_at_ns: record.started_at_ns,
+            backend: backend.to_owned(),
+            git: record.git,
+            host: record.host,
+            conditions: record.conditions,
+            identity,
+        }
+    }
+
+    /// A record without what only the run tells.
+    fn record(&self) -> JobRecord {
+        JobRecord {
+            uid: self.uid.clone(),
+            kind: self.kind,
+            state: JobState::Done,
+            name: self.name.clone(),
+            argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
+            started_at_ns: self.started_at_ns,
+            duration_ns: None,
+            outcome: Outcome::default(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            filtered: Vec::new(),
+            completeness: Completeness::default(),
+            git: self.git.clone(),
+            host: self.host.clone(),
+            conditions: self.conditions.clone(),
+        }
+    }
+
+    /// The whole record: folds, selects, hashes.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one fact of the finished run"
+    )]
+    pub(super) fn finish(
+        &self,
+        finished: Finished,
+        fold: Fold,
+        backend: &str,
+        settings: &Settings,
+        algorithms: &[HashAlgorithm],
+        repository: Option<&git::Repository>,
+        project: &Project,
+        store: &mut Store,
+    ) -> JobRecord {
+        let mut observation = fold.finish();
+        let files: RecordedFiles = recording::record_files(
+            &mut observation,
+            settings,
+            host::selection_facts(project),
+            |paths| repository.map(|r| r.tracked(paths)).unwrap_or_default(),
+            &mut StoreCache(store),
+            algorithms,
+        );
+        let completeness = recording::completeness(backend, &observation, finished.summary, &files);
+        JobRecord {
+            duration_ns: Some(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX)),
+            outcome: Outcome {
+                exit_code: finished.status.code(),
+                signal: finished.status.signal(),
+                interrupted: finished.interrupted,
+            },
+            inputs: files.inputs,
+            outputs: files.outputs,
+            filtered: files.filtered,
+            completeness,
+            ..self.record()
+        }
+    }
+}
+/// The hash cache in the project's database. A cache that fails is an empty one.
+struct StoreCache<'a>(&'a mut Store);
+
+impl HashCache for StoreCache<'_> {
+    fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
+        self.0
+            .cached_hashes(keys)
+            .unwrap_or_else(|_| vec![None; keys.len()])
+    }
+
+    fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
+        // What cannot be remembered is hashed again next time.
+        drop(self.0.remember_hashes(entries));
+    }
+}
+pub(super) fn relative_cwd(cwd: &Path, project: &Project) -> RawString {
+    let real = cwd.canonicalize().unwrap_or_else(|_| cwd.to_path_buf());
+    match real.strip_prefix(&project.root) {
+        Ok(inside) if inside.as_os_str().is_empty() => ".".into(),
+        Ok(inside) => RawString::from_path(inside),
+        Err(_) => RawString::from_path(&real),
+    }
+}
+
+pub(super) fn random_uid() -> JobUid {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    JobUid::from_bits((random >> 32) as u32 ^ random as u32)
+}
