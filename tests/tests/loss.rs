@@ -1,14 +1,17 @@
 //! What is lost is counted, and what roar leaves behind when it is killed.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use roar_tests::mount::Mount;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met, require_bpf};
+use roar_tests::workload::{Build, program};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A prime, so that no block or batch size divides it.
@@ -48,6 +51,35 @@ fn a_tiny_ring_reports_exactly_what_it_lost() {
         lost_once |= lost_files > 0;
     }
     assert!(lost_once, "no ring was tiny enough to lose anything");
+}
+
+/// Eight writers at full speed: the default ring takes it all. `cargo xtask storm` has the larger ones.
+#[test]
+fn a_storm_of_files_loses_nothing() {
+    const WRITERS: usize = 8;
+    const FILES_EACH: usize = 5000;
+    if !met(&[Need::Bpf, Need::FileSystem("tmpfs"), Need::Program("gcc")]) {
+        return;
+    }
+    let memory = Mount::new("tmpfs");
+    let project = Project::under(&memory.path());
+    project.init();
+    let writers = program::path("process", Build::Dynamic);
+    let numbers = [WRITERS, FILES_EACH].map(|number| number.to_string());
+    let mut command = project.roar_command();
+    command
+        .args(["run", "-q"])
+        .arg(writers)
+        .args(["storm", &numbers[0], &numbers[1], "made"]);
+    roar_tests::transcript::Transcript::of(&mut command).succeeds();
+    let record = Record::of(&project, "@1");
+    let made: BTreeSet<_> = (0..WRITERS)
+        .flat_map(|writer| (0..FILES_EACH).map(move |file| format!("made/{writer}/{file}").into()))
+        .collect();
+    assert!(record.is_complete(), "{:#}", record.completeness());
+    let recorded = record.files_under(project.root());
+    assert_eq!(recorded.outputs.len(), made.len());
+    assert!(recorded.outputs == made && recorded.inputs.is_empty());
 }
 
 #[test]

@@ -56,6 +56,30 @@ static void op_many(char **a)
 		reap(-1);
 }
 
+/* WRITERS COUNT FOLDER: so many processes at once, each makes COUNT files FOLDER/WRITER/NUMBER */
+static void op_storm(char **a)
+{
+	int writers = atoi(a[0]), count = atoi(a[1]);
+	char path[4096];
+	must(mkdir(a[2], 0755));
+	for (int writer = 0; writer < writers; writer++) {
+		if (must(fork()))
+			continue;
+		snprintf(path, sizeof path, "%s/%d", a[2], writer);
+		must(mkdir(path, 0755));
+		must(chdir(path));
+		for (int i = 0; i < count; i++) {
+			snprintf(path, sizeof path, "%d", i);
+			int fd = open_new(path);
+			expect(must(write(fd, &i, sizeof i)) == sizeof i);
+			close(fd);
+		}
+		_exit(0);
+	}
+	while (writers--)
+		reap(-1);
+}
+
 /* IN OUT: a daemon, forked twice, does the work; the command waits until it has */
 static void op_daemon(char **a)
 {
@@ -178,7 +202,7 @@ static void op_die(char **a)
 }
 
 static const struct operation operations[] = {
-	{"threads", op_threads}, {"many", op_many}, {"daemon", op_daemon},
+	{"threads", op_threads}, {"many", op_many}, {"storm", op_storm}, {"daemon", op_daemon},
 	{"late-daemon", op_late_daemon}, {"memfd", op_memfd}, {"use", op_use},
 	{"thread-exec", op_thread_exec}, {"leader-gone", op_leader_gone},
 	{"vfork-exec", op_vfork_exec}, {"die", op_die},

@@ -96,7 +96,7 @@ const STEPS: [Step; 3] = [
     },
 ];
 
-fn build_roar() -> Result<PathBuf> {
+pub(crate) fn build_roar() -> Result<PathBuf> {
     console::heading("roar");
     let arguments = [
         "build",

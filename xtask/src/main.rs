@@ -9,6 +9,7 @@ mod demo;
 mod process;
 mod python;
 mod setup;
+mod storm;
 mod test;
 mod tidy;
 mod workspace;
@@ -31,6 +32,7 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     Demo(demo::Args),
     Test(test::Args),
+    Storm(storm::Args),
     Tidy(tidy::Args),
     Ci(ci::Args),
 }
@@ -51,6 +53,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Storm(args) => storm::run(&args),
         Task::Tidy(args) => tidy::run(&args),
         Task::Ci(args) => ci::run(&args),
     }

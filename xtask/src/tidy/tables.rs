@@ -124,7 +124,12 @@ pub(super) const CALLS: &[Call] = &[
     Call {
         path: &["Instant", "now"],
         // The supervisor times the command and its own patience.
-        homes: &[("roar-cli", "clock"), ("roar-cli", "trace"), ("tests", "")],
+        homes: &[
+            ("roar-cli", "clock"),
+            ("roar-cli", "trace"),
+            ("tests", ""),
+            ("xtask", "storm"),
+        ],
         instead: "take a duration from crate::clock or from the caller",
     },
     Call {
