@@ -133,6 +133,11 @@ fn rings() {
 }
 
 #[test]
+fn handed_over() {
+    check_table(&table::handed_over());
+}
+
+#[test]
 fn silent() {
     check_table(&table::silent());
 }

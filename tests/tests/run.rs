@@ -128,6 +128,22 @@ fn the_command_finds_nothing_changed() {
     assert_eq!(run.code(), bare.code());
 }
 
+#[test]
+fn the_callers_redirections_are_the_commands() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "input\n");
+    let line = format!(
+        "'{}' run -q sh -c 'cat; cat none' < in > out 2> err",
+        roar().display()
+    );
+    Transcript::of(project.command("sh").args(["-c", &line])).exits(1);
+    let files = Record::newest(&project).files_under(project.root());
+    assert_eq!(files.describe(), "  in  in\n  out err\n  out out\n");
+}
+
 /// The same under a caller that ignores signals or has closed descriptors.
 #[test]
 fn what_the_caller_ignores_or_closed_stays_so() {

@@ -428,6 +428,27 @@ pub fn rings() -> Vec<Workload> {
     rows
 }
 
+/// Linux AIO: requests that one call hands over and the kernel does later.
+pub fn handed_over() -> Vec<Workload> {
+    let mut rows = vec![
+        row("aio", &["read", "in"], &["in"], &[]),
+        row("aio", &["readv", "in"], &["in"], &[]),
+        row("aio", &["write", "out"], &[], &["out"]),
+        row("aio", &["writev", "out"], &[], &["out"]),
+        row("aio", &["update", "old"], &["old"], &["old"]),
+        row(
+            "aio",
+            &["batch", "in", "in2", "out", "old"],
+            &["in", "in2"],
+            &["out", "old"],
+        ),
+    ];
+    for workload in &mut rows {
+        workload.unseen_by_strace = Some("the oracle does not follow io_submit");
+    }
+    rows
+}
+
 /// What is neither an input nor an output.
 pub fn silent() -> Vec<Workload> {
     let mut rows = Vec::new();
@@ -518,21 +539,26 @@ pub fn namespaces() -> Vec<Workload> {
         .collect()
 }
 
+/// The whole table, by what the operations have in common.
+pub fn groups() -> Vec<(&'static str, Vec<Workload>)> {
+    vec![
+        ("reads and writes", transfers()),
+        ("mappings", mappings()),
+        ("copies inside the kernel", copies()),
+        ("opens, creations, sizes", opens()),
+        ("changes of names", names()),
+        ("descriptors that travel", descriptors()),
+        ("paths: relative, linked, odd", paths()),
+        ("processes, threads, kinds of programs", processes()),
+        ("io_uring", rings()),
+        ("Linux AIO", handed_over()),
+        ("neither input nor output", silent()),
+        ("file systems", file_systems()),
+        ("namespaces", namespaces()),
+    ]
+}
+
 /// The whole table.
 pub fn all() -> Vec<Workload> {
-    [
-        transfers(),
-        mappings(),
-        copies(),
-        opens(),
-        names(),
-        descriptors(),
-        paths(),
-        processes(),
-        rings(),
-        silent(),
-        file_systems(),
-        namespaces(),
-    ]
-    .concat()
+    groups().into_iter().flat_map(|(_, rows)| rows).collect()
 }

@@ -10,11 +10,12 @@ use super::tables::LAYERS;
 use super::{Finding, Weight};
 
 /// The pages that every reader is pointed to.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "RELIABILITY.md",
     "SCHEMA_CHANGES.md",
 ];
 
