@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn the_list_is_read() {
         let tools = all();
-        assert!(tools.len() > 90, "{}", tools.len());
+        assert!(tools.len() > 130, "{}", tools.len());
         let several = tools.iter().filter(|tool| tool.name.contains('\n'));
         assert_eq!(several.count(), 2);
     }
