@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::workload::program;
+
 /// Something that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -21,6 +23,8 @@ pub enum Need {
     PythonModule(&'static str),
     /// A file system that the kernel knows, and the right to mount it.
     FileSystem(&'static str),
+    /// Workload programs: finished ones, or a compiler for them.
+    Workloads,
     /// A kernel that takes io_uring.
     IoUring,
 }
@@ -66,9 +70,15 @@ fn missing(need: Need) -> Option<String> {
         Need::FileSystem(name) => missing(Need::Root).or_else(|| {
             (!has_file_system(name)).then(|| format!("the kernel has no {name} file system"))
         }),
+        Need::Workloads => match std::env::var_os(program::FINISHED) {
+            Some(_) => None,
+            None => missing(Need::Program("gcc")),
+        },
         Need::IoUring => {
+            // The setting is there since Linux 6.6.
             let setting = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-            (!setting.is_ok_and(|text| text.trim() == "0"))
+            setting
+                .is_ok_and(|text| text.trim() != "0")
                 .then(|| "the kernel refuses io_uring (kernel.io_uring_disabled)".to_owned())
         }
     }

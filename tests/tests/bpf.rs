@@ -77,7 +77,7 @@ fn check_content(
 
 /// Runs a list of workloads under roar: sets, hashes and completeness must be right.
 fn check_table(workloads: &[Workload]) {
-    let needs = [Need::Bpf, Need::Program("gcc")];
+    let needs = [Need::Bpf, Need::Workloads];
     check_each(workloads, &needs, |project, workload| {
         project.init();
         let before = contents(project);
@@ -285,7 +285,7 @@ fn content_before_a_change() {
 /// A path of more than 4,096 bytes is recorded in full, or the record says that it was cut.
 #[test]
 fn a_path_beyond_the_limit() {
-    if !met(&[Need::Bpf, Need::Program("gcc")]) {
+    if !met(&[Need::Bpf, Need::Workloads]) {
         return;
     }
     for (depth, component_length) in [(3, 255), (12, 255), (25, 200)] {
@@ -322,7 +322,7 @@ fn a_path_beyond_the_limit() {
 /// record names what was still alive.
 #[test]
 fn a_daemon_that_stays() {
-    if !met(&[Need::Bpf, Need::Program("gcc")]) {
+    if !met(&[Need::Bpf, Need::Workloads]) {
         return;
     }
     let project = Project::new();

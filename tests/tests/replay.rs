@@ -121,7 +121,7 @@ fn a_log_tells_what_the_record_tells() {
     let workloads: Vec<_> = FIXTURES.iter().map(|(_, name)| workload(name)).collect();
     check_each(
         &workloads,
-        &[Need::Bpf, Need::Program("gcc")],
+        &[Need::Bpf, Need::Workloads],
         |project, workload| {
             project.init();
             let log = record_log(project, workload)?;

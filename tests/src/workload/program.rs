@@ -31,7 +31,7 @@ impl Build {
     }
 
     /// The compiler's command line, up to the program and its source.
-    fn compiler(self, cache: &Path) -> Command {
+    fn compiler(self, gcc: &str, cache: &Path) -> Command {
         let flags: &[&str] = match self {
             Self::Dynamic => &["-pthread"],
             Self::Static => &["-pthread", "-static"],
@@ -52,11 +52,12 @@ impl Build {
                 return go;
             }
         };
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
+        let mut compiler = Command::new(gcc);
+        compiler
+            .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
             .args(flags)
             .arg("-o");
-        gcc
+        compiler
     }
 
     fn extension(self) -> &'static str {
@@ -67,12 +68,18 @@ impl Build {
     }
 }
 
-/// The executable of `tests/workloads/NAME.c` (or `.go`), compiled when its source changed.
+/// The folder of finished workload programs, where there is no compiler: `ROAR_WORKLOADS`.
+pub const FINISHED: &str = "ROAR_WORKLOADS";
+
+/// The executable of `tests/workloads/NAME.c` (or `.go`), compiled when its source changed, or
+/// from the folder that [`FINISHED`] names.
 pub fn path(name: &str, build: Build) -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
-    let source = sources.join(name).with_extension(build.extension());
+    if let Some(folder) = std::env::var_os(FINISHED) {
+        return finished(Path::new(&folder), name, build);
+    }
+    let source = sources().join(name).with_extension(build.extension());
     let mut hasher = blake3::Hasher::new();
-    for file in [&source, &sources.join("common.h")] {
+    for file in [&source, &sources().join("common.h")] {
         let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         hasher.update(&bytes);
     }
@@ -86,8 +93,42 @@ pub fn path(name: &str, build: Build) -> PathBuf {
     let _lock = binary::lock("build-workloads");
     if !executable.exists() {
         let unfinished = executable.with_extension("unfinished");
-        Transcript::of(build.compiler(&folder).args([&unfinished, &source])).succeeds();
+        compile(build.compiler("gcc", &folder), &source, &unfinished);
         fs::rename(unfinished, &executable).expect("the target folder can be written");
     }
     executable
+}
+
+/// Compiles every program in every way that the compiler's machine has, for a machine without
+/// a compiler.
+pub fn finish_all(compiler: &str, folder: &Path) {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    let told = Transcript::of(Command::new(compiler).arg("-dumpmachine"));
+    let is_x86 = told.succeeds().stdout_text().starts_with("x86_64");
+    for entry in fs::read_dir(sources()).expect("the sources can be listed") {
+        let source = entry.expect("the sources can be listed").path();
+        let name = source.file_stem().unwrap_or_default().to_string_lossy();
+        let builds: &[Build] = match (&*name, source.extension().is_some_and(|e| e == "c")) {
+            (_, false) => &[],
+            ("bits32", _) if is_x86 => &[Build::Bits32],
+            ("bits32", _) => &[],
+            _ => &[Build::Dynamic, Build::Static],
+        };
+        for build in builds {
+            let finished = finished(folder, &name, *build);
+            compile(build.compiler(compiler, folder), &source, &finished);
+        }
+    }
+}
+
+fn finished(folder: &Path, name: &str, build: Build) -> PathBuf {
+    folder.join(format!("{name}-{}", build.name()))
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads")
+}
+
+fn compile(mut compiler: Command, source: &Path, to: &Path) {
+    Transcript::of(compiler.args([to, source])).succeeds();
 }
