@@ -25,13 +25,21 @@ impl<'a> OrdinaryUser<'a> {
         Self { project }
     }
 
-    /// A command of the project that runs as the user, without any capability or further group.
+    /// A command of the project that runs as the user, without any capability or further group,
+    /// and without a way to gain them.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.command_with(&["--no-new-privs"], program)
+    }
+
+    /// As [`Self::command`], with options of `setpriv` in place of `--no-new-privs`.
+    pub fn command_with(&self, options: &[&str], program: impl AsRef<OsStr>) -> Command {
         let mut command = self.project.command("setpriv");
         let id = ORDINARY_USER.to_string();
         command
             .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
-            .args(["--inh-caps=-all", "--no-new-privs", "--"])
+            .arg("--inh-caps=-all")
+            .args(options)
+            .arg("--")
             .arg(program);
         command
     }

@@ -14,7 +14,11 @@ use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, getpgid, getpgrp, getpid, getsid, pidfd_open};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{
+    Pid, PidfdFlags, WaitId, WaitIdOptions, getpgid, getpgrp, getpid, getsid, pidfd_open, waitid,
+};
 
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -101,13 +105,12 @@ pub fn run(
     let started = Instant::now();
     let (mut tracer, mut child) = start(tracer, launch, original_mask)?;
     let mut group = Group::around(&child);
-    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)
-        .map_err(|errno| failed("watch the command")(errno.into()))?;
+    let end = end_of(&child).map_err(failed("watch the command"))?;
 
     let mut interrupted = false;
     let mut outlet = Outlet { sink, living: 0 };
     let waited = runtime.block_on(async {
-        let ended = sys::watch(pidfd)?;
+        let ended = sys::watch(end)?;
         let ring = tracer.wake_descriptor()?.map(sys::watch).transpose()?;
         let signal = sys::watch(arrivals)?;
         let mut tick = tokio::time::interval(TICK);
@@ -193,6 +196,22 @@ impl Group {
         // A command that made a group of its own (a shell with job control) was not meant.
         getpgid(Some(self.command)).is_ok_and(|group| group == getpgrp())
     }
+}
+
+/// What becomes readable when the command has ended: a pidfd or, where a sandbox refuses
+/// those, a pipe that closes.
+fn end_of(child: &Child) -> io::Result<OwnedFd> {
+    let pid = Pid::from_child(child);
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        return Ok(pidfd);
+    }
+    let (end, living) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    std::thread::Builder::new().spawn(move || {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(pid), ended), Err(Errno::INTR)) {}
+        drop(living);
+    })?;
+    Ok(end)
 }
 
 /// A tracer at work.

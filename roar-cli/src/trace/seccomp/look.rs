@@ -55,6 +55,9 @@ impl Located {
             Base::Folder(folder) => (folder.as_fd(), resolve),
             Base::Root(root) => (root.as_fd(), resolve | ResolveFlags::IN_ROOT),
         };
+        if resolve.is_empty() {
+            return rustix::fs::openat(at, path, flags, Mode::empty());
+        }
         loop {
             match rustix::fs::openat2(at, path, flags, Mode::empty(), resolve) {
                 // A rename raced with the walk of a scoped look-up (openat2(2)).
@@ -74,6 +77,13 @@ impl Located {
             shown: None,
         })
     }
+}
+
+/// Whether paths can be followed inside another root (`openat2`, Linux 5.6; old sandboxes
+/// refuse it).
+pub(super) fn follows_inside_roots() -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat2(CWD, c"/", flags, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
 }
 
 /// A name in a folder: what `rename`, `unlink` and their like act on.

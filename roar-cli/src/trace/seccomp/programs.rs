@@ -83,6 +83,7 @@ impl Supervisor {
         };
         let image = found.and_then(|found| self.image(&task, found, &path, arguments, 0));
         let Some(image) = image else { return Ok(()) };
+        let loses_privileges = image.privileged && loses_privileges(&task);
         if !self.release(work) {
             return Ok(());
         }
@@ -91,7 +92,7 @@ impl Supervisor {
             argv,
             loader,
             machine,
-            privileged,
+            privileged: _,
         } = image;
         let name = state.path.clone();
         self.emit(
@@ -105,9 +106,10 @@ impl Supervisor {
         if let Some(loader) = loader {
             self.touched(task.process, loader, Access::Executed);
         }
-        if privileged && loses_privileges(&task) {
+        if loses_privileges {
             let detail = format!(
-                "{name} ran without the privileges of its file (`sudo roar run` keeps them)"
+                "{name} ran without the privileges of its file, which seccomp takes away: \
+                 use `sudo roar run …`"
             );
             self.gap(GapKind::Privileged, &detail);
         }
@@ -248,12 +250,13 @@ fn is_privileged(file: &OwnedFd, status: &Statx) -> bool {
 }
 
 /// Whether the privileges of files are without effect for a process, and would not be
-/// without roar.
+/// without roar. Only while the thread waits for its answer.
 fn loses_privileges(task: &Task) -> bool {
     let roars_own = rustix::thread::no_new_privs().unwrap_or(false);
     let status = std::fs::read_to_string(format!("/proc/{}/status", task.thread));
     !roars_own && status.is_ok_and(|status| status.contains("\nNoNewPrivs:\t1"))
 }
+
 fn part(file: &OwnedFd, head: Option<&[u8]>, offset: u64, length: usize) -> Option<Vec<u8>> {
     let at = usize::try_from(offset).ok()?;
     let known = head.and_then(|head| head.get(at..at.checked_add(length)?));

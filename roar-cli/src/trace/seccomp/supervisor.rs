@@ -14,7 +14,7 @@ use super::calls::Abi;
 use super::closing::Counts;
 use super::decode::{self, Call};
 use super::folders::{Folders, TRUST_NS};
-use super::look::Looker;
+use super::look::{self, Looker};
 use super::memory::{Memory, Unread};
 use super::pending::{Effect, Pending};
 use super::programs::Programs;
@@ -50,6 +50,8 @@ pub(super) struct Supervisor {
     pub(super) roots_change: bool,
     /// Threads whose credentials may have changed.
     pub(super) credentials_change: Vec<u32>,
+    /// See [`look::follows_inside_roots`].
+    follows_inside_roots: bool,
     root_seen: bool,
     until_ended: u32,
     /// The time of the notification at hand.
@@ -92,6 +94,7 @@ impl Supervisor {
             is_interruptible,
             roots_change: false,
             credentials_change: Vec::new(),
+            follows_inside_roots: look::follows_inside_roots(),
             root_seen: false,
             until_ended: ENDED_EVERY,
             now_ns: 0,
@@ -166,6 +169,12 @@ impl Supervisor {
             self.root_seen = true;
             self.tell_appeared();
             self.tell_inherited(&work.task);
+        }
+        if work.task.foreign_root && !self.follows_inside_roots {
+            self.gap(
+                GapKind::Namespace,
+                "calls of processes with another root, which cannot be followed without openat2",
+            );
         }
         if self.judge(&mut work, call) == Err(Unread::Refused) {
             self.gap(
