@@ -215,3 +215,56 @@ fn tools() {
         assert!(record.is_complete(), "{name}: {:#}", record.completeness());
     }
 }
+
+/// A pipeline of four steps: the same steps on each other, the same files with the same hashes,
+/// through eBPF and, as an ordinary user, through seccomp.
+#[test]
+fn a_pipeline_is_the_same_through_both() {
+    const STEPS: &[&str] = &[
+        "mkdir data; for i in 1 2 3; do seq $i 7 1009 > data/$i; done",
+        "sort -n data/1 data/2 data/3 > temporary; mv temporary sorted",
+        "python3 -B train.py sorted model.json",
+        "sed -i s/mean/average/ model.json; gzip -kn model.json; cp model.json.gz final.gz",
+    ];
+    const TRAIN: &str = "import json, sys\n\
+        values = [int(line) for line in open(sys.argv[1])]\n\
+        json.dump({'mean': sum(values) / len(values)}, open(sys.argv[2], 'w'))\n";
+    let needs = [Need::Bpf, Need::Program("python3"), Need::Program("gzip")];
+    if !met(NEEDS) || !met(&needs) {
+        return;
+    }
+    let told = ["ebpf", "seccomp"].map(|tracer| {
+        let project = Project::new();
+        project.write("train.py", TRAIN);
+        let user = OrdinaryUser::of(&project);
+        for step in STEPS {
+            let mut run = match tracer {
+                "ebpf" => project.roar_command(),
+                _ => user.roar_command(),
+            };
+            run.args(["run", "-q", "--tracer", tracer, "sh", "-c", step]);
+            Transcript::of(&mut run).succeeds();
+        }
+        let mut text = String::new();
+        let dag = project.roar(["dag", "--json"]).succeeds().json();
+        for node in dag["nodes"].as_array().expect("a list of steps") {
+            let facts = ["step_number", "state", "metrics", "dependencies"];
+            text += &format!("{:?}\n", facts.map(|fact| node[fact].to_string()));
+        }
+        for step in 1..=STEPS.len() {
+            let record = Record::of(&project, &format!("@{step}"));
+            assert_eq!(record.completeness()["backend"], tracer);
+            assert!(record.is_complete(), "{:#}", record.completeness());
+            for (list, paths) in [("inputs", record.inputs()), ("outputs", record.outputs())] {
+                for path in paths {
+                    let hash = &record.entry(list, &path)["hash"];
+                    let path = path.strip_prefix(project.root()).unwrap_or(&path);
+                    text += &format!("{step} {list} {} {hash}\n", path.display());
+                }
+            }
+        }
+        text
+    });
+    assert_eq!(told[0], told[1]);
+    assert!(told[0].contains("4 outputs final.gz \""), "{}", told[0]);
+}
