@@ -4,6 +4,7 @@
 mod again;
 mod config;
 mod dag;
+mod diff;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod draft;
@@ -27,6 +28,7 @@ mod run;
 mod runner;
 mod show;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ enum Command {
     Pop(pop::Args),
     Reset(reset::Args),
     Status(status::Args),
+    Verify(verify::Args),
+    Diff(diff::Args),
     #[cfg(target_os = "linux")]
     Run(run::RunArgs),
     /// Run a build step: as `run`, and before the pipeline steps when a pipeline is reproduced.
@@ -112,6 +116,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Why(args) => lineage::why(context, &args),
         Command::Pop(args) => pop::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Diff(args) => diff::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         #[cfg(target_os = "linux")]
         Command::Run(args) => run::run(&args, JobKind::Run, context),

@@ -162,9 +162,19 @@ pub(super) struct OnDisk {
 
 /// Hashes the file at a path, relative ones from `cwd`.
 pub(super) fn hash_path(store: &Store, cwd: &Path, path: &Path) -> OnDisk {
+    let resolved = resolved(cwd, path);
+    let mut contents = hash_paths(store, std::slice::from_ref(&resolved));
+    OnDisk {
+        path: resolved,
+        content: contents.pop().unwrap_or(Err(Unhashed::Missing)),
+    }
+}
+
+/// The absolute path, relative ones from `cwd`; symbolic links resolved where the file, or at
+/// least its folder, exists.
+pub(super) fn resolved(cwd: &Path, path: &Path) -> PathBuf {
     let absolute = lexical(&cwd.join(path));
-    let resolved = absolute.canonicalize().unwrap_or_else(|_| {
-        // The file may be gone while its folder is there.
+    absolute.canonicalize().unwrap_or_else(|_| {
         match (
             absolute.parent().map(Path::canonicalize),
             absolute.file_name(),
@@ -172,12 +182,7 @@ pub(super) fn hash_path(store: &Store, cwd: &Path, path: &Path) -> OnDisk {
             (Some(Ok(folder)), Some(name)) => folder.join(name),
             _ => absolute.clone(),
         }
-    });
-    let mut contents = hash_paths(store, std::slice::from_ref(&resolved));
-    OnDisk {
-        path: resolved,
-        content: contents.pop().unwrap_or(Err(Unhashed::Missing)),
-    }
+    })
 }
 
 /// The contents of files, in the order of the paths.

@@ -10,12 +10,14 @@
 //! - [`state`] says which steps are still true of the newest files.
 //! - [`artifacts`] lists what the session produced, version by version.
 //! - [`consequences`] says what one execution means for the others.
+//! - [`diff`] compares two jobs, layer by layer.
 //! - [`order`] puts dependencies first.
 //! - [`ancestry`] walks from one content back to its sources.
 
 pub mod ancestry;
 pub mod artifacts;
 pub mod consequences;
+pub mod diff;
 pub mod graph;
 pub mod identity;
 pub mod order;

@@ -5,7 +5,10 @@
 //! the same), `0` (the empty file) or `?` (could not be hashed). `!` marks a lost job.
 
 use super::{Execution, Place, SessionGraph};
-use crate::model::{Digest, JobKind, JobUid};
+use crate::model::{
+    Basis, Completeness, Conditions, Digest, FileRecord, HashAlgorithm, Hashes, HostFacts, JobKind,
+    JobRecord, JobState, JobUid, Outcome,
+};
 
 /// The graph of a session written in the language above.
 pub(super) fn graph(jobs: &str) -> SessionGraph {
@@ -57,4 +60,37 @@ pub(super) fn digest(path: &str, content: &str) -> Digest {
         format!("{path}={content}")
     };
     Digest::from_bytes(blake3::hash(text.as_bytes()).as_bytes())
+}
+
+/// A job without files that ended well.
+pub(super) fn record() -> JobRecord {
+    JobRecord {
+        uid: JobUid::from_bits(1),
+        kind: JobKind::Run,
+        state: JobState::Done,
+        name: None,
+        argv: vec!["true".into()],
+        cwd: ".".into(),
+        started_at_ns: 0,
+        duration_ns: None,
+        outcome: Outcome::default(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        filtered: Vec::new(),
+        completeness: Completeness::default(),
+        git: None,
+        host: HostFacts::default(),
+        conditions: Conditions::default(),
+    }
+}
+
+/// A file of a job.
+pub(super) fn file(path: &str, content: &str) -> FileRecord {
+    FileRecord {
+        path: path.into(),
+        hashes: Hashes::from([(HashAlgorithm::Blake3, digest("", content))]),
+        size_bytes: None,
+        basis: Basis::Read,
+        note: None,
+    }
 }

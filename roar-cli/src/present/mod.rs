@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod config;
 pub mod dag;
 mod dag_text;
+pub mod diff;
 pub mod doctor;
 pub mod human;
 pub mod job;
@@ -23,6 +24,7 @@ pub mod style;
 pub mod table;
 pub mod terminal;
 pub mod ui;
+pub mod verify;
 
 pub use style::Style;
 pub use terminal::Terminal;

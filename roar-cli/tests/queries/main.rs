@@ -2,6 +2,7 @@
 //! whose files really are on disk.
 
 mod dag;
+mod diff;
 mod hostile;
 mod init;
 mod lineage;
@@ -11,3 +12,4 @@ mod project;
 mod reset;
 mod show;
 mod status;
+mod verify;

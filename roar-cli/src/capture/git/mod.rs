@@ -8,6 +8,7 @@
 //! Opened before the command starts, a [`Repository`] keeps the index as it was then: what is code
 //! is decided by what was tracked at the start.
 
+mod compare;
 mod dirty;
 mod patch;
 mod remote;
@@ -22,6 +23,7 @@ use git2::{ErrorCode, Index, RepositoryState};
 
 use crate::model::{GitCondition, GitState, RawString, Submodule};
 
+pub use compare::CodeChange;
 pub use patch::Patch;
 pub use remote::without_secrets;
 
