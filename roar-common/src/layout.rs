@@ -34,12 +34,18 @@ pub struct KernelLayout {
     pub task_fs: u32,
     /// `task_struct::mm`.
     pub task_mm: u32,
+    /// `task_struct::real_cred`.
+    pub task_cred: u32,
+    /// `cred::uid`; `gid`, `suid`, `sgid`, `euid`, `egid`, `fsuid` and `fsgid` follow it.
+    pub cred_ids: u32,
     /// `task_struct::signal`.
     pub task_signal: u32,
     /// `task_struct::exit_code`.
     pub task_exit_code: u32,
     /// `signal_struct::live`.
     pub signal_live: u32,
+    /// `mm_struct::flags`; 0 where it is not known.
+    pub mm_flags: u32,
     /// `mm_struct::arg_start`.
     pub mm_arg_start: u32,
     /// `mm_struct::arg_end`.
@@ -150,5 +156,5 @@ pub struct UringLayout {
 
 const _: () = {
     assert!(size_of::<SyscallAbi>() == 24);
-    assert!(size_of::<KernelLayout>() == (54 + 17) * 4);
+    assert!(size_of::<KernelLayout>() == (57 + 17) * 4);
 };

@@ -52,7 +52,15 @@ pub struct Config {
     pub wakeup_bytes: u64,
     /// When not 0: trace also what runs in the cgroup of the map [`names::CGROUP`].
     pub with_cgroup: u64,
+    /// The user whose processes alone are traced, and only while they have no rights beyond
+    /// that user's; [`ANY_OWNER`] for no such restriction.
+    pub owner: u64,
+    /// Random value that hides kernel addresses in the records from their reader.
+    pub secret: u64,
 }
+
+/// The [`Config::owner`] of a tracer that root started: every process may be traced.
+pub const ANY_OWNER: u64 = u64::MAX;
 
 /// First argument of the `prctl` call by which the forked child registers itself.
 /// The kernel does not know the option and answers EINVAL; the program sees the call.
@@ -89,5 +97,5 @@ pub mod lost {
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 24);
+    assert!(size_of::<Config>() == 40);
 };

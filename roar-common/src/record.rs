@@ -46,6 +46,8 @@ pub mod flags {
     pub const ARGV_UNREADABLE: u16 = 8;
     /// A string argument was at the limit and may be cut.
     pub const STRING_CUT: u16 = 16;
+    /// The program has rights beyond its user's; what it does is not reported to that user.
+    pub const NOT_FOLLOWED: u16 = 32;
 }
 
 /// What was done to a file.
@@ -195,7 +197,7 @@ pub struct NameBody {
     pub second_directory_len: u32,
     /// Length of the second string.
     pub second_string_len: u32,
-    /// 0 when the change has happened; else it is announced (io_uring takes its names at
+    /// 0 when the change has happened; else a number of the request by which it is announced (io_uring takes its names at
     /// submission), and a record of kind [`kind::OUTCOME`] with this number says how it ended.
     pub request: u64,
     /// One of [`name_op`].

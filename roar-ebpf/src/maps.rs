@@ -61,6 +61,8 @@ static CONFIG: Config = Config {
     cookie: 0,
     wakeup_bytes: 0,
     with_cgroup: 0,
+    owner: 0,
+    secret: 0,
 };
 
 /// Reads one field of the layout. Volatile: the loader replaced the value after compilation,

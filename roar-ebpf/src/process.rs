@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use roar_common::{
-    EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost, role,
+    ANY_OWNER, EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost, role,
 };
 
 use crate::emit::{count, put, scratch, send, send_for};
@@ -16,7 +16,13 @@ pub(crate) mod state {
     pub(crate) const LIVE: u32 = 1;
     /// It is roar: neither it nor its children are traced, unless they register themselves.
     pub(crate) const OBSERVER: u32 = 1 << 1;
+    /// It has gained rights that its user has not: only its end is reported.
+    pub(crate) const SHUT: u32 = 1 << 2;
 }
+
+/// `SUID_DUMP_USER`, the lowest bits of `mm_struct::flags`: its user may look into the process.
+const DUMPABLE_BY_USER: u64 = 1;
+const DUMPABLE_MASK: u64 = 3;
 
 const CLONE_THREAD: u64 = 0x0001_0000;
 
@@ -34,7 +40,37 @@ pub(crate) fn current_process() -> u32 {
 pub(crate) fn traced() -> Option<u32> {
     let process = current_process();
     // SAFETY: the entry of a live process is removed only when that process is dead.
-    unsafe { PROCESSES.get(process) }.copied()
+    let bits = unsafe { PROCESSES.get(process) }.copied();
+    bits.filter(|bits| bits & state::SHUT == 0)
+}
+
+/// Whether the user who traces is the only one that the current process acts for: the same in
+/// all user ids and no group of a program's own, which is what ptrace(2) asks.
+#[inline(always)]
+fn is_owners() -> bool {
+    let owner = config!(owner);
+    if owner == ANY_OWNER {
+        return true;
+    }
+    let credentials: u64 = field(current_address(), layout!(task_cred));
+    let [uid, gid, suid, sgid, euid, egid, fsuid, fsgid]: [u32; 8] =
+        field(credentials, layout!(cred_ids));
+    let user = owner as u32;
+    // Without branches: each doubles what the verifier has to walk.
+    let foreign = (uid ^ user) | (suid ^ user) | (euid ^ user) | (fsuid ^ user);
+    foreign | (gid ^ sgid) | (gid ^ egid) | (gid ^ fsgid) == 0
+}
+
+/// Whether the current process's image gives it nothing that its user has not: no capability,
+/// and a program that the user may read. The kernel keeps that for ptrace(2) and core dumps.
+#[inline(always)]
+fn is_open() -> bool {
+    if config!(owner) == ANY_OWNER {
+        return true;
+    }
+    let mm: u64 = field(current_address(), layout!(task_mm));
+    let mm_flags: u64 = field(mm, layout!(mm_flags));
+    mm_flags & DUMPABLE_MASK == DUMPABLE_BY_USER
 }
 
 /// Whether the current process is traced, and what it does is the command's.
@@ -46,6 +82,9 @@ pub(crate) fn is_live() -> bool {
 /// A process made itself known: roar, or its forked child, which is traced from its exec on.
 #[inline(always)]
 pub(crate) fn register(role: u64) {
+    if !is_owners() {
+        return;
+    }
     let process = current_process();
     let is_observer = role == role::OBSERVER;
     let bits = if is_observer { state::OBSERVER } else { 0 };
@@ -81,11 +120,15 @@ pub(crate) fn forked(child: *const u8, clone_flags: u64) -> Option<u32> {
     if clone_flags & CLONE_THREAD != 0 {
         return None;
     }
-    let bits = traced()?;
+    let process: u32 = field(child as u64, layout!(task_tgid));
+    let Some(bits) = traced() else {
+        // The number is another process's now, should the end of its last bearer have been missed.
+        let _ = PROCESSES.remove(process);
+        return None;
+    };
     if bits & state::OBSERVER != 0 {
         return None;
     }
-    let process: u32 = field(child as u64, layout!(task_tgid));
     if PROCESSES.insert(process, bits, 0).is_err() {
         count(lost::UNTRACKED_PROCESS);
         return None;
@@ -106,11 +149,30 @@ fn start(process: u32, parent: u32) {
 #[inline(always)]
 pub(crate) fn executed(bprm: *const u8) -> bool {
     let process = current_process();
-    match PROCESSES.get_ptr_mut(process) {
-        // SAFETY: the entry of a live process.
-        Some(bits) => unsafe { *bits |= state::LIVE },
-        None if adopted().is_some() => {}
-        None => return false,
+    let bits = match PROCESSES.get_ptr_mut(process) {
+        Some(bits) => bits,
+        None => {
+            if adopted().is_none() {
+                return false;
+            }
+            let Some(bits) = PROCESSES.get_ptr_mut(process) else {
+                return false;
+            };
+            bits
+        }
+    };
+    // SAFETY: the entry of a live process.
+    if unsafe { *bits } & state::SHUT != 0 {
+        return false;
+    }
+    let mut gained = 0;
+    if is_owners() && is_open() {
+        // SAFETY: as above.
+        unsafe { *bits |= state::LIVE };
+    } else {
+        // SAFETY: as above.
+        unsafe { *bits |= state::SHUT };
+        gained = flags::NOT_FOLLOWED;
     }
     let Some(buffer) = scratch() else { return true };
     let file: u64 = field(bprm as u64, layout!(bprm_file));
@@ -123,6 +185,7 @@ pub(crate) fn executed(bprm: *const u8) -> bool {
     let mm: u64 = field(current_address(), layout!(task_mm));
     let first: u64 = field(mm, layout!(mm_arg_start));
     let last: u64 = field(mm, layout!(mm_arg_end));
+    record_flags |= gained;
     let mut length = last.wrapping_sub(first);
     if last < first {
         length = 0;

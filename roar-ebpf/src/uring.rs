@@ -7,9 +7,9 @@
 use roar_common::{OutcomeBody, RecordHeader, access, kind, lost, name_op};
 
 use crate::emit::{put, scratch, send};
-use crate::file::roar_touch;
+use crate::file::{mix, roar_touch};
 use crate::kernel::{field, file_of, peek};
-use crate::maps::layout;
+use crate::maps::{config, layout};
 use crate::name::{self, AT_REMOVEDIR, Named, RENAME_EXCHANGE};
 use crate::process;
 use crate::syscall;
@@ -99,7 +99,15 @@ pub(crate) fn submitted(request: u64) {
         }
         _ => return,
     };
-    name::announced(op, first, second, request);
+    name::announced(op, first, second, number_of(request));
+}
+
+/// A number for a request that tells its reader nothing of the kernel's addresses: half of a
+/// hash with a secret. Never 0. Two requests under way at once would have to meet in 32 bits
+/// to be taken for one another.
+#[inline(always)]
+fn number_of(request: u64) -> u64 {
+    mix(mix(request ^ config!(secret)) ^ config!(secret).rotate_left(32)) >> 32 | 1 << 32
 }
 
 /// A path of a request: the kernel has copied the string into a `struct filename`.
@@ -167,6 +175,7 @@ pub(crate) fn completed(request: u64) {
 #[inline(always)]
 fn outcome(request: u64, result: i64) {
     let Some(buffer) = scratch() else { return };
+    let request = number_of(request);
     put(
         buffer,
         size_of::<RecordHeader>(),

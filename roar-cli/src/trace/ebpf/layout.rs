@@ -19,9 +19,12 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         task_files: at("task_struct", "files")?,
         task_fs: at("task_struct", "fs")?,
         task_mm: at("task_struct", "mm")?,
+        task_cred: at("task_struct", "real_cred")?,
+        cred_ids: credentials(types)?,
         task_signal: at("task_struct", "signal")?,
         task_exit_code: at("task_struct", "exit_code")?,
         signal_live: at("signal_struct", "live")?,
+        mm_flags: types.try_offset("mm_struct", "flags").unwrap_or(0),
         mm_arg_start: at("mm_struct", "arg_start")?,
         mm_arg_end: at("mm_struct", "arg_end")?,
         files_fdt: at("files_struct", "fdt")?,
@@ -56,6 +59,20 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         vma_flags: at("vm_area_struct", "vm_flags")?,
         uring: uring_layout(types).unwrap_or_default(),
     })
+}
+
+/// Where a process's eight user and group ids begin.
+fn credentials(types: &KernelTypes) -> Result<u32, BtfError> {
+    let first = types.offset("cred", "uid")?;
+    let names = [
+        "uid", "gid", "suid", "sgid", "euid", "egid", "fsuid", "fsgid",
+    ];
+    for (index, name) in names.iter().enumerate() {
+        if types.offset("cred", name)? != first + index as u32 * 4 {
+            return Err(BtfError::Missing(format!("struct cred's {name} in order")));
+        }
+    }
+    Ok(first)
 }
 
 /// Offsets for io_uring; an error where this kernel is not one that can be followed there.

@@ -9,7 +9,7 @@ use aya_log::EbpfLogger;
 use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use aya_obj::{Features, Object, ProgramSection};
-use roar_common::{Config, KernelLayout, UringLayout, lost, names};
+use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, lost, names};
 
 use super::btf::{BtfError, KernelTypes};
 use super::cgroup::CgroupError;
@@ -159,6 +159,10 @@ pub(super) fn load(
 ) -> Result<Loaded, LoadError> {
     let types = KernelTypes::parse(std::fs::read(KERNEL_BTF).map_err(LoadError::NoKernelTypes)?)?;
     let layout = kernel_layout(&types)?;
+    if config.owner != ANY_OWNER && layout.mm_flags == 0 {
+        let unknown = "struct mm_struct's flags, which tell programs with rights of their own";
+        return Err(BtfError::Missing(unknown.into()).into());
+    }
     let mut object = Object::parse(OBJECT).map_err(damaged)?;
     patch_globals(&mut object, config, &layout, log.is_some())?;
     let btf = object

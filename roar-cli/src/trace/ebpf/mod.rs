@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use roar_common::{Config, REGISTER_PRCTL, lost, role};
+use roar_common::{ANY_OWNER, Config, REGISTER_PRCTL, lost, role};
 
 pub use cgroup::CgroupError;
 pub use load::{BtfErrorBox, KernelLog, LoadError};
@@ -54,11 +54,10 @@ impl EbpfTracer {
     ) -> Result<Self, LoadError> {
         let cgroup = cgroup.map(cgroup::open).transpose()?;
         let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
-        let cookie = random_cookie();
+        let cookie = random_number();
         let config = Config {
-            cookie,
-            wakeup_bytes: u64::from(ring_bytes / 8),
             with_cgroup: u64::from(cgroup.is_some()),
+            ..config(cookie, ring_bytes)
         };
         let loaded = load::load(&config, ring_bytes, log)?;
         if let Some(cgroup) = cgroup {
@@ -188,8 +187,24 @@ const GAP_CLASSES: [(u32, &str); 3] = [
     ),
 ];
 
+/// The settings of a run by this user.
+fn config(cookie: u64, ring_bytes: u32) -> Config {
+    let user = rustix::process::getuid();
+    Config {
+        cookie,
+        wakeup_bytes: u64::from(ring_bytes / 8),
+        with_cgroup: 0,
+        owner: if user.is_root() {
+            ANY_OWNER
+        } else {
+            user.as_raw().into()
+        },
+        secret: random_number(),
+    }
+}
+
 /// A value that no other program passes by chance.
-fn random_cookie() -> u64 {
+fn random_number() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new()
         .build_hasher()

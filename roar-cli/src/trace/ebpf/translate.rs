@@ -53,6 +53,9 @@ impl Translator {
                 parent: (*parent != 0).then_some(ProcessId(*parent)),
             },
             Body::Exit { code } => exited(*code),
+            Body::Exec { file, .. } if record.flags & flags::NOT_FOLLOWED != 0 => {
+                EventKind::Gap(not_followed(&self.file_state(file, record.flags)))
+            }
             Body::Exec { file, argv } => EventKind::Executed {
                 image: Some(self.file_state(file, record.flags))
                     .filter(|image| !is_anonymous(file, image)),
@@ -292,6 +295,19 @@ fn access_of(file: &FileRecord<'_>) -> Option<Access> {
         access::EXECUTED => Access::Executed,
         _ => return None,
     })
+}
+
+/// A program that gained rights which the user who traces has not.
+fn not_followed(image: &FileState) -> Gap {
+    Gap {
+        kind: GapKind::Privileged,
+        detail: format!(
+            "{} has rights of its own; it and what it started were not followed (`sudo roar run` \
+             follows them)",
+            image.path
+        ),
+        count: 1,
+    }
 }
 
 fn noted(what: u32) -> Gap {
