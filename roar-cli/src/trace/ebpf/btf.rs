@@ -82,6 +82,18 @@ impl KernelTypes {
             .ok_or_else(|| BtfError::Missing(format!("the tracepoint type {name}")))
     }
 
+    /// How many arguments the tracepoint of a `typedef` passes, besides its private data.
+    pub(crate) fn arguments(&self, name: &str) -> Option<u32> {
+        let referred = |id: u32| {
+            let at = *self.positions.get(id as usize)? as usize;
+            read_u32(&self.data, at + 8).ok()
+        };
+        // The typedef names a pointer to a function.
+        let function = referred(referred(self.find(kind::TYPEDEF, name)?)?)?;
+        let (_, info) = self.header(function)?;
+        (info >> 24 & 0x1f == kind::FUNC_PROTO).then(|| (info & 0xffff).saturating_sub(1))
+    }
+
     /// The byte offset of `path` ("field" or "field.inner") in `struct name`.
     pub(crate) fn offset(&self, name: &str, path: &str) -> Result<u32, BtfError> {
         self.try_offset(name, path)
@@ -201,6 +213,9 @@ mod tests {
         };
         let types = KernelTypes::parse(data).expect("kernel BTF");
         assert!(types.typedef("btf_trace_sys_exit").expect("typedef") > 0);
+        // The registers and the result.
+        assert_eq!(types.arguments("btf_trace_sys_exit"), Some(2));
+        assert_eq!(types.arguments("list_head"), None);
         assert_eq!(types.offset("list_head", "prev").expect("offset"), 8);
         assert!(types.offset("task_struct", "no_such_field").is_err());
         assert!(types.try_offset("file", "f_path.dentry").is_some());

@@ -187,15 +187,9 @@ pub(super) fn load(
     object.relocate_calls(&sections).map_err(damaged)?;
     object.sanitize_functions(&features());
 
-    let follows_uring = layout.uring != UringLayout::default()
-        && URING
-            .iter()
-            .all(|(_, tracepoint)| types.typedef(&type_name(tracepoint)).is_ok());
-    let wanted = if follows_uring {
-        &PROGRAMS[..]
-    } else {
-        &PROGRAMS[URING.len()..]
-    };
+    let uring = uring_programs(&types).filter(|_| layout.uring != UringLayout::default());
+    let follows_uring = uring.is_some();
+    let wanted: Vec<_> = uring.into_iter().flatten().chain(PROGRAMS).collect();
     let verify = |name: &str, tracepoint: &str| {
         let program = object
             .programs
@@ -231,7 +225,7 @@ pub(super) fn load(
     })?;
     let mut links = Vec::new();
     // The process programs first: a traced process must be known before its calls are.
-    for (program, (name, _)) in programs.iter().zip(wanted) {
+    for (program, (name, _)) in programs.iter().zip(&wanted) {
         links.push(sys::attach(program.as_fd()).map_err(refused("BPF_RAW_TRACEPOINT_OPEN", name))?);
     }
     let log = match (log, programs.first()) {
@@ -262,16 +256,25 @@ pub(super) fn load(
     })
 }
 
-/// The programs that follow io_uring, where the kernel lets them.
-const URING: [(&str, &str); 2] = [
-    ("roar_uring_submit", "io_uring_submit_req"),
-    ("roar_uring_done", "io_uring_complete"),
-];
+/// The programs that follow io_uring and their tracepoints, where the kernel lets them: a request
+/// that was taken is told of by another name before Linux 6.4, and by other arguments before 6.0.
+fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static str); 2]> {
+    let submitted = ["io_uring_submit_req", "io_uring_submit_sqe"]
+        .into_iter()
+        .find(|tracepoint| match types.arguments(&type_name(tracepoint)) {
+            // The request, and on older kernels whether it may wait.
+            Some(count) => count <= 2,
+            None => false,
+        })?;
+    types.typedef(&type_name("io_uring_complete")).ok()?;
+    Some([
+        ("roar_uring_submit", submitted),
+        ("roar_uring_done", "io_uring_complete"),
+    ])
+}
 
-/// Every program and its tracepoint, in order of attachment.
-const PROGRAMS: [(&str, &str); 6] = [
-    URING[0],
-    URING[1],
+/// The other programs and their tracepoints, in order of attachment.
+const PROGRAMS: [(&str, &str); 4] = [
     ("roar_newtask", "task_newtask"),
     ("roar_exit", "sched_process_exit"),
     ("roar_exec", "sched_process_exec"),
