@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{build_ebpf, console, demo, process, tidy, workspace};
+use crate::setup::{self, Part};
+use crate::{build_ebpf, console, demo, process, tidy, vm_test, workspace};
 
 /// Run every check besides the tests, as CI does
 #[derive(Debug, clap::Args)]
@@ -13,10 +14,11 @@ pub(crate) struct Args {}
 type Check = fn() -> Result<()>;
 
 pub(crate) fn run(Args {}: &Args) -> Result<()> {
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 9] = [
         ("format", format),
         ("tidy", || tidy::run(&tidy::Args {})),
         ("clippy", clippy),
+        ("aarch64", aarch64),
         ("documentation", documentation),
         ("licences and bans", deny),
         (
@@ -24,6 +26,7 @@ pub(crate) fn run(Args {}: &Args) -> Result<()> {
             || build_ebpf::run(&build_ebpf::Args::check()),
         ),
         ("demo", || demo::run(&demo::Args::default())),
+        ("another kernel", || vm_test::run(&vm_test::Args::quick())),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {
@@ -51,6 +54,26 @@ fn clippy() -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    process::run(workspace::cargo().args(arguments))
+}
+
+/// roar for the other architecture; `vm-test` runs it.
+fn aarch64() -> Result<()> {
+    let missing = setup::ensure(&[Part::VmAarch64])?;
+    if !missing.is_empty() {
+        console::line("skipped: a check for aarch64 needs what is named above");
+        return Ok(());
+    }
+    let arguments = [
+        "clippy",
+        "--package",
+        "roar-cli",
+        "--target",
+        "aarch64-unknown-linux-gnu",
         "--",
         "-D",
         "warnings",

@@ -12,6 +12,7 @@ mod setup;
 mod storm;
 mod test;
 mod tidy;
+mod vm_test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ enum Task {
     Test(test::Args),
     Storm(storm::Args),
     Tidy(tidy::Args),
+    VmTest(vm_test::Args),
     Ci(ci::Args),
 }
 
@@ -55,6 +57,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Storm(args) => storm::run(&args),
         Task::Tidy(args) => tidy::run(&args),
+        Task::VmTest(args) => vm_test::run(&args),
         Task::Ci(args) => ci::run(&args),
     }
 }

@@ -28,16 +28,28 @@ pub(crate) enum Part {
     Test,
     /// The demo: a Python with venv
     Python,
+    /// Guests with other kernels
+    Vm,
+    /// Guests of the other architecture, and programs for them
+    VmAarch64,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Ebpf, Self::Test, Self::Python];
+    const ALL: [Self; 5] = [
+        Self::Ebpf,
+        Self::Test,
+        Self::Python,
+        Self::Vm,
+        Self::VmAarch64,
+    ];
 
     fn wants(self) -> &'static [Want] {
         match self {
             Self::Ebpf => EBPF,
             Self::Test => TEST,
             Self::Python => PYTHON,
+            Self::Vm => VM,
+            Self::VmAarch64 => VM_AARCH64,
         }
     }
 }
@@ -78,11 +90,11 @@ const EBPF: &[Want] = &[
     program("g++", "g++"),
 ];
 
+/// 32-bit workloads need no library, so that gcc-multilib is not wanted: it and cross compilers
+/// exclude each other.
 const TEST: &[Want] = &[
     program("git", "git"),
     program("gcc", "gcc"),
-    #[cfg(target_arch = "x86_64")]
-    package("gcc-multilib"),
     program("make", "make"),
     program("tar", "tar"),
     program("strace", "strace"),
@@ -119,6 +131,32 @@ const PYTHON: &[Want] = &[Want {
     proof: Proof::Python,
 }];
 
+const VM: &[Want] = &[
+    program("qemu-system-x86", "qemu-system-x86_64"),
+    program("gcc", "gcc"),
+    program("binutils", "strip"),
+    program("cpio", "cpio"),
+    program("tar", "tar"),
+    program("dpkg", "dpkg-deb"),
+    program("coreutils", "timeout"),
+    package("debian-archive-keyring"),
+    #[cfg(not(target_arch = "x86_64"))]
+    program("gcc-x86-64-linux-gnu", "x86_64-linux-gnu-gcc"),
+    #[cfg(not(target_arch = "x86_64"))]
+    package("libc6-dev-amd64-cross"),
+];
+
+const VM_AARCH64: &[Want] = &[
+    program("qemu-system-arm", "qemu-system-aarch64"),
+    #[cfg(not(target_arch = "aarch64"))]
+    program("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
+    #[cfg(not(target_arch = "aarch64"))]
+    package("libc6-dev-arm64-cross"),
+];
+
+/// A package that Debian does not install beside the other.
+const EXCLUDED: (&str, &str) = ("gcc-aarch64-linux-gnu", "gcc-multilib");
+
 /// The version that works with rustc-web 1.96 and LLVM 22.
 const BPF_LINKER_VERSION: &str = "0.13.0";
 
@@ -140,8 +178,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// An installation was tried and failed.
 pub(crate) fn ensure(parts: &[Part]) -> Result<Vec<String>> {
-    let missing = missing_packages(parts)?;
+    let mut missing = missing_packages(parts)?;
     let mut skipped = Vec::new();
+    let (wanted, there) = EXCLUDED;
+    if missing.contains(&wanted) && !installed_packages(&[there])?.is_empty() {
+        missing.retain(|package| *package != wanted);
+        skipped.push(format!(
+            "{wanted} ({there}, which is installed, excludes it)"
+        ));
+    }
     if !missing.is_empty() {
         match apt_get() {
             Some(apt_get) => install_packages(&apt_get, &missing)?,
@@ -153,6 +198,11 @@ pub(crate) fn ensure(parts: &[Part]) -> Result<Vec<String>> {
             install_bpf_linker()?;
         } else {
             skipped.push(format!("bpf-linker {BPF_LINKER_VERSION}"));
+        }
+    }
+    for (part, triple) in TARGETS {
+        if parts.contains(&part) && !has_target(triple) && !add_target(triple) {
+            skipped.push(format!("Rust's standard library for {triple}"));
         }
     }
     if !skipped.is_empty() {
@@ -250,7 +300,14 @@ fn install_packages(apt_get: &[&str], packages: &[&str]) -> Result<()> {
         command
     };
     process::run(&mut command(&["update", "-qq"]))?;
-    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    // Nothing that is there is to go.
+    let install = [
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "--no-remove",
+    ];
     process::run(&mut command(&[&install[..], packages].concat()))
         .context("the distribution could not install the packages (tested: Debian 12)")
 }
@@ -270,6 +327,26 @@ fn install_bpf_linker() -> Result<()> {
         bail!("bpf-linker was installed, but does not run as version {BPF_LINKER_VERSION}");
     }
     Ok(())
+}
+
+/// Parts that build for a machine of that kind.
+const TARGETS: [(Part, &str); 2] = [
+    (Part::Vm, "x86_64-unknown-linux-gnu"),
+    (Part::VmAarch64, "aarch64-unknown-linux-gnu"),
+];
+
+/// Whether Rust programs can be built for the target.
+fn has_target(triple: &str) -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", triple]);
+    process::output(rustc.current_dir(workspace::root()))
+        .is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+}
+
+fn add_target(triple: &str) -> bool {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", triple]);
+    process::run(rustup.current_dir(workspace::root())).is_ok() && has_target(triple)
 }
 
 #[cfg(test)]

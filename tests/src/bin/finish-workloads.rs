@@ -3,16 +3,14 @@
 
 use std::env;
 use std::path::Path;
-use std::process::ExitCode;
 
 use roar_tests::workload::program;
 
-fn main() -> ExitCode {
+fn main() -> Result<(), &'static str> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [compiler, folder] = &arguments[..] else {
-        eprintln!("usage: finish-workloads COMPILER FOLDER");
-        return ExitCode::FAILURE;
+        return Err("usage: finish-workloads COMPILER FOLDER");
     };
     program::finish_all(compiler, Path::new(folder));
-    ExitCode::SUCCESS
+    Ok(())
 }
