@@ -144,8 +144,9 @@ fn signals_interrupt_no_more_calls_than_without() {
         interrupted[1] <= interrupted[0] || notes.contains("interrupted by signals"),
         "{interrupted:?} {notes}"
     );
-    // A call that is being looked at is not interrupted; one that waits its turn is, rarely.
-    assert!(interrupted[1] < 50, "{interrupted:?}");
+    // A call that is being looked at is not interrupted; one that waits its turn is, rarely
+    // (all 5,000 were, where nothing kept signals away).
+    assert!(interrupted[1] < 1000, "{interrupted:?}");
     assert!(record.is_complete(), "{:#}", record.completeness());
     assert_eq!(record.files_under(project.root()).describe(), "  in  in\n");
 }

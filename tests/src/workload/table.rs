@@ -281,6 +281,19 @@ pub fn paths() -> Vec<Workload> {
             &[],
         ),
         row("rw", &["write", "folder-link/out"], &[], &["folder/out"]),
+        // Names that come to stand for something else while the command runs.
+        Workload::shell(
+            "rw",
+            "ln -s in new; \"$0\" read new; ln -sfn in2 new; \"$0\" read new",
+        )
+        .reads(&["in", "in2"]),
+        Workload::shell(
+            "rw",
+            "\"$0\" read folder/in3; mv folder moved; mkdir folder; cp in folder/in3; \
+             \"$0\" read folder/in3",
+        )
+        .reads(&["folder/in3", "folder/inner/in4", "in"])
+        .writes(&["folder/in3", "moved/in3", "moved/inner/in4"]),
         row("rw", &["read", "hard"], &["hard"], &[]),
     ];
     let odd: [&[u8]; 7] = [

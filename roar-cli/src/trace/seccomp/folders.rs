@@ -6,10 +6,10 @@
 //! directory, makes a link, changes a working directory or a mount; what happens outside of
 //! the job in that time may show a path that was right a moment ago.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use hashbrown::{Equivalent, HashMap};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 
@@ -22,6 +22,8 @@ use crate::event::{FileState, PathQuality};
 pub(super) const TRUST_NS: u64 = 100_000_000;
 /// How many folders are kept open.
 const MAX_FOLDERS: usize = 64;
+/// How many links are remembered.
+const MAX_LINKS: usize = 1024;
 
 /// A folder that was looked up.
 #[derive(Debug)]
@@ -71,11 +73,49 @@ impl Near {
     }
 }
 
+/// A path as a process means it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Place {
+    /// The process; 0 where the path is absolute.
+    owner: u32,
+    path: Box<[u8]>,
+}
+
+/// A [`Place`] to look up.
+#[derive(Hash)]
+struct PlaceRef<'a> {
+    owner: u32,
+    path: &'a [u8],
+}
+
+impl Equivalent<Place> for PlaceRef<'_> {
+    fn equivalent(&self, place: &Place) -> bool {
+        self.owner == place.owner && *self.path == *place.path
+    }
+}
+
+impl PlaceRef<'_> {
+    fn to_owned(&self) -> Place {
+        Place {
+            owner: self.owner,
+            path: self.path.into(),
+        }
+    }
+}
+
+/// What a symbolic link led to.
+#[derive(Debug)]
+struct Target {
+    path: Vec<u8>,
+    found_at_ns: u64,
+}
+
 /// The folders known now.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
-    /// By process (0: the path is absolute) and path.
-    known: HashMap<(u32, Vec<u8>), Arc<Folder>>,
+    known: HashMap<Place, Arc<Folder>>,
+    /// Links to regular files, under the same trust.
+    links: HashMap<Place, Target>,
     /// Threads on the way into another working directory, with their processes.
     moving: Vec<(u32, u32)>,
 }
@@ -84,6 +124,7 @@ impl Folders {
     /// Forgets everything: a directory or a link may have changed.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+        self.links.clear();
     }
 
     /// Whether folders are held open.
@@ -96,6 +137,29 @@ impl Folders {
     pub(super) fn expire(&mut self, now_ns: u64) {
         self.known
             .retain(|_, folder| now_ns.saturating_sub(folder.found_at_ns) < TRUST_NS);
+        self.links
+            .retain(|_, link| now_ns.saturating_sub(link.found_at_ns) < TRUST_NS);
+    }
+
+    /// A path led, through a link as its last name, to the regular file at another path.
+    pub(super) fn leads_to(&mut self, task: &Task, path: &[u8], target: &FileState, now_ns: u64) {
+        let is_absolute = path.starts_with(b"/");
+        let is_plain = target.quality == PathQuality::Full && !task.foreign_root;
+        if !is_plain
+            || target.path.as_bytes() == path
+            || !is_absolute && self.is_moving(task.process)
+        {
+            return;
+        }
+        if self.links.len() >= MAX_LINKS {
+            self.links.clear();
+        }
+        let owner = if is_absolute { 0 } else { task.process };
+        let link = Target {
+            path: target.path.as_bytes().to_vec(),
+            found_at_ns: now_ns,
+        };
+        self.links.insert(PlaceRef { owner, path }.to_owned(), link);
     }
 
     /// A thread is about to change the working directory of its process. (One that shares it
@@ -109,14 +173,16 @@ impl Folders {
     pub(super) fn arrived(&mut self, thread: u32) {
         if self.moving.iter().any(|(other, _)| *other == thread) {
             self.moving.retain(|(other, _)| *other != thread);
-            self.known.retain(|(process, _), _| *process == 0);
+            self.known.retain(|place, _| place.owner == 0);
+            self.links.retain(|place, _| place.owner == 0);
         }
     }
 
     /// A process has ended: its number may come up again.
     pub(super) fn ended(&mut self, process: u32) {
         self.moving.retain(|(_, other)| *other != process);
-        self.known.retain(|(other, _), _| *other != process);
+        self.known.retain(|place, _| place.owner != process);
+        self.links.retain(|place, _| place.owner != process);
     }
 
     fn is_moving(&self, process: u32) -> bool {
@@ -131,6 +197,7 @@ impl Folders {
         task: &Task,
         dirfd: i32,
         path: &[u8],
+        follow: bool,
         now_ns: u64,
     ) -> Option<Near> {
         let absolute = path.starts_with(b"/");
@@ -142,9 +209,19 @@ impl Folders {
         {
             return None;
         }
-        let (parent, name) = look::split(path)?;
-        let owner = if absolute { 0 } else { task.process };
-        let key = (owner, parent.to_vec());
+        let mut owner = if absolute { 0 } else { task.process };
+        let link = self.links.get(&PlaceRef { owner, path });
+        let target = link
+            .filter(|link| follow && now_ns.saturating_sub(link.found_at_ns) < TRUST_NS)
+            .map(|link| link.path.clone());
+        if target.is_some() {
+            owner = 0;
+        }
+        let (parent, name) = look::split(target.as_deref().unwrap_or(path))?;
+        let key = PlaceRef {
+            owner,
+            path: parent,
+        };
         if let Some(folder) = self.known.get(&key)
             && now_ns.saturating_sub(folder.found_at_ns) < TRUST_NS
         {
@@ -174,7 +251,7 @@ impl Folders {
         // An open folder keeps its file system mounted, and one that is served by a process
         // keeps that process waiting.
         if kind != FileSystem::Remote {
-            self.known.insert(key, Arc::clone(&folder));
+            self.known.insert(key.to_owned(), Arc::clone(&folder));
         }
         Some(Near {
             folder,

@@ -92,12 +92,13 @@ impl Supervisor {
         match intent {
             Intent::None => {}
             Intent::Read => {
+                self.settle_folders(work.task.thread);
                 let (task, now_ns) = (&work.task, self.now_ns);
                 let near = Some(resolve.is_empty())
                     .filter(|plain| *plain)
                     .and_then(|_| {
                         self.folders
-                            .near(&mut self.looker, task, at.dirfd, &path, now_ns)
+                            .near(&mut self.looker, task, at.dirfd, &path, follow, now_ns)
                     });
                 let located = match &near {
                     Some(_) => None,
@@ -108,7 +109,7 @@ impl Supervisor {
                 }
                 self.confirm(Over::Thread(work.task.thread));
                 match (near, located) {
-                    (Some(near), _) => self.tell_read_near(&work.task, &near, follow),
+                    (Some(near), _) => self.tell_read_near(&work.task, &near, &path, follow),
                     (None, Some(located)) => {
                         self.tell_read(&work.task, located.open(follow, resolve));
                     }
@@ -125,26 +126,32 @@ impl Supervisor {
     }
 
     /// Nothing of the thread itself is needed any more: it may have ended by now.
-    fn tell_read_near(&mut self, task: &Task, near: &Near, follow: bool) {
+    fn tell_read_near(&mut self, task: &Task, near: &Near, path: &[u8], follow: bool) {
         match near.look(&self.looker) {
             Some((state, status)) if may_read_by_mode(task, &status) => {
                 if look::is_regular(&status) {
                     self.touched(task.process, state, Access::OpenedRead);
                 }
             }
-            _ => self.tell_read(task, near.open(follow)),
+            _ => {
+                let found = self.tell_read(task, near.open(follow));
+                if let Some(state) = found.filter(|_| follow) {
+                    let now_ns = self.now_ns;
+                    self.folders.leads_to(task, path, &state, now_ns);
+                }
+            }
         }
     }
 
-    fn tell_read(&mut self, task: &Task, file: Result<OwnedFd, Errno>) {
-        let Ok(file) = file else { return };
-        let Ok(status) = Looker::status(file.as_fd()) else {
-            return;
-        };
-        if look::is_regular(&status) && may(task, &file, &status, READ) {
-            let state = self.looker.state(file.as_fd(), &status, task.process);
-            self.touched(task.process, state, Access::OpenedRead);
+    fn tell_read(&mut self, task: &Task, file: Result<OwnedFd, Errno>) -> Option<FileState> {
+        let file = file.ok()?;
+        let status = Looker::status(file.as_fd()).ok()?;
+        if !look::is_regular(&status) || !may(task, &file, &status, READ) {
+            return None;
         }
+        let state = self.looker.state(file.as_fd(), &status, task.process);
+        self.touched(task.process, state.clone(), Access::OpenedRead);
+        Some(state)
     }
 
     fn open_write(

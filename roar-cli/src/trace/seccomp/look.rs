@@ -3,11 +3,11 @@
 //! Every look is an `O_PATH` descriptor: it blocks on no FIFO, breaks no lease, changes no
 //! access time. Paths come out as roar's own mount namespace shows them, where it does.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use hashbrown::{HashMap, HashSet};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 

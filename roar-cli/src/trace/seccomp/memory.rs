@@ -1,9 +1,10 @@
 //! Strings and words from the memory of a waiting thread.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+
+use hashbrown::HashMap;
 
 use super::sys;
 
@@ -53,6 +54,11 @@ impl Memory {
         {
             return Ok(short[..end].to_vec());
         }
+        self.string(address, PATH_MAX)?.ok_or(Unread::Call)
+    }
+
+    /// A path whose page is kept: an exec's arguments are often in the same.
+    pub(super) fn path_of_exec(&mut self, address: u64) -> Result<Vec<u8>, Unread> {
         self.string(address, PATH_MAX)?.ok_or(Unread::Call)
     }
 
@@ -116,8 +122,8 @@ impl Memory {
         let offset = (address - page) as usize;
         // The address may be a guard page's end: read only what is asked for, and keep it.
         let cached = match self.pages.entry(page) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hashbrown::hash_map::Entry::Vacant(entry) => {
                 let mut bytes = vec![0; PAGE_BYTES as usize];
                 let length = read(self.thread, page, &mut bytes)?;
                 bytes.truncate(length);

@@ -22,7 +22,7 @@
 //! tasks, pending, writes                  what is known of threads and changes
 //! supervisor, judge, programs, tell       one notification: look, let go on, tell
 //! closing                                 what remains to be said at the end
-//! session, guard, probe, sys              threads, processes, system calls
+//! session, serve, guard, probe, sys       threads, processes, system calls
 //! ```
 //!
 //! [CONTINUE]: https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html
@@ -42,6 +42,7 @@ mod pending;
 mod probe;
 mod programs;
 mod reach;
+mod serve;
 mod session;
 mod supervisor;
 mod sys;

@@ -65,8 +65,9 @@ impl Supervisor {
         argv: u64,
         flags: i32,
     ) -> Result<(), Unread> {
-        let path = work.memory.path(at.path)?;
+        let path = work.memory.path_of_exec(at.path)?;
         let (arguments, cut) = work.memory.arguments(argv, work.abi.pointer_bytes());
+        self.settle_folders(work.task.thread);
         self.confirm(Over::Thread(work.task.thread));
         let task = work.task.clone();
         let found = if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
@@ -182,13 +183,17 @@ impl Supervisor {
     fn find(&mut self, task: &Task, dirfd: i32, path: &[u8], follow: bool) -> Option<Found> {
         let near = self
             .folders
-            .near(&mut self.looker, task, dirfd, path, self.now_ns);
+            .near(&mut self.looker, task, dirfd, path, follow, self.now_ns);
         if let Some((state, status)) = near.and_then(|near| near.look(&self.looker)) {
             return Some((state, status, None));
         }
         let located = reach::locate(task, dirfd, path.to_vec()).ok()?;
         let file = located.open(follow, ResolveFlags::empty()).ok()?;
-        self.found(task, file)
+        let found = self.found(task, file)?;
+        if follow && dirfd == AT_FDCWD && look::is_regular(&found.1) {
+            self.folders.leads_to(task, path, &found.0, self.now_ns);
+        }
+        Some(found)
     }
 
     fn found(&mut self, task: &Task, file: OwnedFd) -> Option<Found> {

@@ -4,27 +4,24 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::closing::Closing;
 use super::filter;
 use super::guard::Guard;
 use super::probe::Features;
+use super::serve::{Watch, serve, stand_by};
 use super::supervisor::{Sink, Supervisor};
-use super::sys::{self, Answer, Slots};
+use super::sys::{self, Slots};
 use crate::event::TraceEvent;
 use crate::model::{Gap, GapKind, LostEvents};
 
-/// A notification that takes longer than this is answered by the stand-in: the file system
-/// that the supervisor waits for may be served by the traced processes themselves.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the end waits for a supervisor that hangs in a file system.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -207,21 +204,6 @@ impl Session {
     }
 }
 
-/// What supervisor and stand-in know of each other.
-#[derive(Debug, Default)]
-struct Watch {
-    /// Odd while the supervisor works on a notification; grows with each.
-    step: AtomicU64,
-    /// The stand-in is at work, or about to be.
-    standing_in: AtomicBool,
-    /// Held by the stand-in at work.
-    turn: Mutex<()>,
-    /// Calls that went on unseen.
-    unseen: AtomicU64,
-    /// Notifications that the stand-in took.
-    taken: AtomicU64,
-}
-
 /// What the supervisor's thread needs.
 struct Run {
     socket: OwnedFd,
@@ -255,15 +237,15 @@ impl Run {
         let listener = Arc::new(listener);
         let (_ending, ended) = channel::<()>();
         let stand_in = {
-            let (listener, slots, watch) = (
-                Arc::clone(&listener),
-                Arc::clone(&slots),
-                Arc::clone(&watch),
-            );
+            let (listener, stop) = (Arc::clone(&listener), Arc::clone(&stop));
+            let (slots, watch) = (Arc::clone(&slots), Arc::clone(&watch));
             thread::Builder::new()
                 .name("roar-seccomp-watch".to_owned())
-                .spawn(move || stand_by(&listener, &slots, &watch, &ended))
+                .spawn(move || stand_by(&listener, &stop, &slots, &watch, &ended))
         };
+        if stand_in.is_ok() {
+            watch.may_interrupt_me();
+        }
         let supervisor = Supervisor::new(Arc::clone(&listener), sink, is_interruptible);
         let Ok(mut supervisor) = supervisor else {
             return;
@@ -278,8 +260,7 @@ impl Run {
             Ok(guard) => guard.leave(),
             Err(_) => {}
         }
-        let taken = watch.taken.load(Ordering::SeqCst);
-        let unseen = watch.unseen.load(Ordering::SeqCst);
+        let (taken, unseen) = (watch.taken(), watch.unseen());
         if unseen > 0 {
             let detail = "calls that could not wait for a file system that did not answer";
             supervisor.gaps_of(GapKind::UnresolvedPath, detail, unseen);
@@ -324,92 +305,4 @@ pub(super) fn take_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     })
-}
-
-/// Serves notifications to the end; true when every process has ended.
-fn serve(
-    supervisor: &mut Supervisor,
-    listener: &OwnedFd,
-    stop: &OwnedFd,
-    slots: &Slots,
-    watch: &Watch,
-) -> bool {
-    let mut unseen = 0;
-    loop {
-        if watch.standing_in.load(Ordering::SeqCst) {
-            drop(watch.turn.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        let unseen_now = watch.unseen.load(Ordering::SeqCst);
-        if unseen != unseen_now {
-            unseen = unseen_now;
-            supervisor.was_absent();
-        }
-        let mut fds = [
-            PollFd::new(listener, PollFlags::IN),
-            PollFd::new(stop, PollFlags::IN),
-        ];
-        let patience = supervisor.patience_ns().map(|nanoseconds| Timespec {
-            tv_sec: 0,
-            tv_nsec: nanoseconds as i64,
-        });
-        let polled = rustix::event::poll(&mut fds, patience.as_ref());
-        let (ready, stopped) = (fds[0].revents(), !fds[1].revents().is_empty());
-        watch.step.fetch_add(1, Ordering::SeqCst);
-        match polled {
-            Ok(0) => supervisor.idle(),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
-            Ok(_) if ready.contains(PollFlags::IN) => {
-                // Failure: the caller was killed meanwhile, or a signal came.
-                if let Ok(notification) = sys::receive(listener.as_fd(), slots, 0) {
-                    supervisor.handle(&notification);
-                }
-            }
-            Ok(_) if ready.intersects(PollFlags::HUP | PollFlags::ERR) => return true,
-            Ok(_) if stopped => return false,
-            Ok(_) => {}
-        }
-        watch.step.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Answers in the supervisor's place while it hangs in a file system.
-fn stand_by(listener: &OwnedFd, slots: &Slots, watch: &Watch, ended: &Receiver<()>) {
-    let mut last = 0;
-    while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-        let step = watch.step.load(Ordering::SeqCst);
-        let hangs = step % 2 == 1 && step == last;
-        last = step;
-        if !hangs {
-            continue;
-        }
-        let turn = watch.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        watch.standing_in.store(true, Ordering::SeqCst);
-        while watch.step.load(Ordering::SeqCst) == step {
-            // Its call was let go on already, or goes on now, unseen.
-            let held = slots.held(0);
-            if held != 0 && sys::answer(listener.as_fd(), held, Answer::Continue).is_ok() {
-                watch.unseen.fetch_add(1, Ordering::SeqCst);
-            }
-            let mut fds = [PollFd::new(listener, PollFlags::IN)];
-            let soon = Timespec {
-                tv_sec: 0,
-                tv_nsec: 10_000_000,
-            };
-            let polled = rustix::event::poll(&mut fds, Some(&soon));
-            if polled.is_ok() && fds[0].revents().contains(PollFlags::IN) {
-                if let Ok(taken) = sys::receive(listener.as_fd(), slots, 1) {
-                    let _ = sys::answer(listener.as_fd(), taken.id, Answer::Continue);
-                    watch.taken.fetch_add(1, Ordering::SeqCst);
-                    watch.unseen.fetch_add(1, Ordering::SeqCst);
-                }
-            } else if ended.recv_timeout(Duration::from_millis(10))
-                != Err(RecvTimeoutError::Timeout)
-            {
-                break;
-            }
-        }
-        watch.standing_in.store(false, Ordering::SeqCst);
-        drop(turn);
-    }
 }

@@ -114,6 +114,16 @@ impl Supervisor {
         }
     }
 
+    /// Whether name changes wait for their confirmation.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether there is something to let go of when nothing happens for a while.
+    pub(super) fn tidies(&self) -> bool {
+        !self.folders.is_empty()
+    }
+
     /// Nothing came for a while.
     pub(super) fn idle(&mut self) {
         self.now_ns = sys::monotonic_ns();
@@ -138,7 +148,11 @@ impl Supervisor {
             ))
         });
         self.until_ended -= 1;
-        if self.until_ended == 0 || matches!(call, Some((_, Call::Exec { .. }))) {
+        let is_exec = matches!(call, Some((_, Call::Exec { .. })));
+        // A thread that was not seen before cannot be taken for one that ended: its program
+        // starts first.
+        let tells_later = is_exec && !self.tasks.knows(notification.thread);
+        if self.until_ended == 0 || is_exec && !tells_later {
             self.until_ended = ENDED_EVERY;
             self.tell_ended();
             self.folders.expire(self.now_ns);
@@ -184,6 +198,9 @@ impl Supervisor {
         }
         self.release(&mut work);
         self.tell_appeared();
+        if tells_later {
+            self.tell_ended();
+        }
     }
 
     /// Lets the call go on; whether its caller was still there. Later calls change nothing.
@@ -235,6 +252,14 @@ impl Supervisor {
             process,
             effect,
         });
+    }
+
+    /// While a folder or link may be on the move no earlier look-up is trusted.
+    pub(super) fn settle_folders(&mut self, thread: u32) {
+        if self.pending.iter().any(|p| p.effect.moves_folders()) {
+            self.confirm(Over::Thread(thread));
+            self.folders.forget();
+        }
     }
 
     /// Confirms what shows by now. Changes of `over`, whose call has ended, are given up if

@@ -308,6 +308,33 @@ pub(super) fn exit_status(pidfd: BorrowedFd<'_>) -> Option<c_int> {
     (info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code)
 }
 
+/// The calling thread's id.
+pub(super) fn own_thread() -> u32 {
+    // SAFETY: takes nothing, touches no memory, cannot fail.
+    unsafe { libc::gettid() as u32 }
+}
+
+/// The signal that ends a blocking call of this process's threads. By default it does nothing,
+/// and an exec puts that default back: the command, which is forked before, is not concerned.
+const INTERRUPT: c_int = libc::SIGURG;
+
+/// Has [`interrupt`] end blocking calls.
+pub(super) fn let_interrupts_through() -> io::Result<()> {
+    extern "C" fn nothing(_: c_int) {}
+    // SAFETY: a plain structure of integers; zeroes are an empty mask and no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(c_int) as usize;
+    // SAFETY: a handler that does nothing may run at any moment.
+    let result = unsafe { libc::sigaction(INTERRUPT, &raw const action, std::ptr::null_mut()) };
+    checked(c_long::from(result)).map(drop)
+}
+
+/// Ends the blocking call that a thread of this process is in, if it is in one.
+pub(super) fn interrupt(thread: u32) {
+    // SAFETY: sends a signal to a thread of this process; no memory is involved.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread as i32, INTERRUPT) };
+}
+
 /// Monotonic time, nanoseconds.
 pub(super) fn monotonic_ns() -> u64 {
     let mut time = libc::timespec {

@@ -1,8 +1,8 @@
 //! The threads and processes of the job, as far as their notifications show them.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use hashbrown::HashMap;
 use rustix::event::epoll;
 use rustix::process::{Pid, PidfdFlags};
 
@@ -113,6 +113,11 @@ impl Tasks {
         };
         self.known.insert(thread, (task.clone(), pidfd));
         Some(task)
+    }
+
+    /// Whether the thread was seen before.
+    pub(super) fn knows(&self, thread: u32) -> bool {
+        self.known.contains_key(&thread)
     }
 
     /// Looks a thread's root up again: it, or another that shares it, may have changed it.
