@@ -52,6 +52,8 @@ impl Supervisor {
                 Ok(())
             }
             Call::Namespace => {
+                // A file made before may be covered by a mount afterwards.
+                self.confirm(Over::Thread(work.task.thread));
                 self.roots_change = true;
                 self.folders.forget();
                 Ok(())
@@ -104,12 +106,25 @@ impl Supervisor {
                     Some(_) => None,
                     None => locate(task, at.dirfd, path.clone()).ok(),
                 };
+                // A mount namespace, and with it the way from its paths to roar's, may end with
+                // this very process: what is in another one is looked at first.
+                let early = match &located {
+                    Some(located) if work.task.foreign_root => {
+                        self.read_state(&work.task, located.open(follow, resolve))
+                    }
+                    _ => None,
+                };
                 if !self.release(work) {
                     return Ok(());
                 }
                 self.confirm(Over::Thread(work.task.thread));
                 match (near, located) {
                     (Some(near), _) => self.tell_read_near(&work.task, &near, &path, follow),
+                    (None, Some(_)) if work.task.foreign_root => {
+                        if let Some(state) = early {
+                            self.touched(work.task.process, state, Access::OpenedRead);
+                        }
+                    }
                     (None, Some(located)) => {
                         self.tell_read(&work.task, located.open(follow, resolve));
                     }
@@ -144,14 +159,17 @@ impl Supervisor {
     }
 
     fn tell_read(&mut self, task: &Task, file: Result<OwnedFd, Errno>) -> Option<FileState> {
-        let file = file.ok()?;
-        let status = Looker::status(file.as_fd()).ok()?;
-        if !look::is_regular(&status) || !may(task, &file, &status, READ) {
-            return None;
-        }
-        let state = self.looker.state(file.as_fd(), &status, task.process);
+        let state = self.read_state(task, file)?;
         self.touched(task.process, state.clone(), Access::OpenedRead);
         Some(state)
+    }
+
+    /// The state of a regular file that the process may read.
+    fn read_state(&mut self, task: &Task, file: Result<OwnedFd, Errno>) -> Option<FileState> {
+        let file = file.ok()?;
+        let status = Looker::status(file.as_fd()).ok()?;
+        let opens = look::is_regular(&status) && may(task, &file, &status, READ);
+        opens.then(|| self.looker.state(file.as_fd(), &status, task.process))
     }
 
     fn open_write(
