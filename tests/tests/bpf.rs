@@ -343,6 +343,25 @@ fn a_daemon_that_stays() {
     assert!(gaps.contains("late_process"), "{gaps}");
 }
 
+/// The kernel itself writes a core file: no call of the command tells of it, so the record does.
+#[test]
+fn a_core_file_is_named_as_a_gap() {
+    if !require_bpf() {
+        return;
+    }
+    let pattern = fs::read("/proc/sys/kernel/core_pattern").expect("every Linux has one");
+    let is_piped = pattern.starts_with(b"|");
+    for (limit, is_complete) in [("0", true), ("unlimited", is_piped)] {
+        let project = Project::new();
+        let script = format!("ulimit -c {limit}; sh -c 'kill -SEGV $$' 2> /dev/null; :");
+        let argv = ["bash", "-c", &script].map(OsString::from);
+        let record = record(&project, &argv).unwrap_or_else(|told| panic!("{told}"));
+        let gaps = record.completeness()["gaps"].to_string();
+        assert_eq!(record.is_complete(), is_complete, "{limit}: {gaps}");
+        assert_eq!(gaps.contains("core file"), !is_complete, "{limit}: {gaps}");
+    }
+}
+
 /// `roar run` inside `roar run`, in another project: both records are right.
 #[test]
 fn nested_runs() {

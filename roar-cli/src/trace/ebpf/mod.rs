@@ -151,6 +151,13 @@ impl EbpfTracer {
                 count: 1,
             }),
         }
+        if self.translator.core_files() > 0 {
+            gaps.push(Gap {
+                kind: GapKind::UnresolvedPath,
+                detail: "a process crashed, and the kernel wrote a core file of it".to_owned(),
+                count: self.translator.core_files(),
+            });
+        }
         if self.malformed > 0 {
             lost_events.insert("malformed".to_owned(), self.malformed);
         }

@@ -24,6 +24,8 @@ pub(super) struct Translator {
     nameless: HashMap<(u64, u64), u32>,
     /// Changes of names that io_uring requests announced, by request.
     announced: HashMap<u64, EventKind>,
+    /// How many processes left a core file: the kernel writes those, and no call tells of it.
+    core_files: u64,
     /// Whether io_uring is followed; where it is not, its use is a gap.
     follows_uring: bool,
 }
@@ -36,6 +38,7 @@ impl Translator {
             real_directories: HashMap::new(),
             nameless: HashMap::new(),
             announced: HashMap::new(),
+            core_files: 0,
             follows_uring,
         }
     }
@@ -46,13 +49,21 @@ impl Translator {
         self.identities.forget_directories();
     }
 
+    /// How many core files were written, under names that are not known.
+    pub(super) fn core_files(&self) -> u64 {
+        self.core_files
+    }
+
     /// The event that a record stands for; none for what no user would call a file.
     pub(super) fn translate(&mut self, record: &Record<'_>) -> Option<TraceEvent> {
         let kind = match &record.body {
             Body::Start { parent } => EventKind::Started {
                 parent: (*parent != 0).then_some(ProcessId(*parent)),
             },
-            Body::Exit { code } => exited(*code),
+            Body::Exit { code } => {
+                self.core_files += u64::from(code & CORE_DUMPED != 0 && keeps_core_files());
+                exited(*code)
+            }
             Body::Exec { file, .. } if record.flags & flags::NOT_FOLLOWED != 0 => {
                 EventKind::Gap(not_followed(&self.file_state(file, record.flags)))
             }
@@ -266,6 +277,15 @@ fn is_anonymous(file: &FileRecord<'_>, state: &FileState) -> bool {
 fn read_mounts() -> Mounts {
     // Unreadable (no /proc): every path is then reported as foreign, which the record says.
     Mounts::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// In an exit code: the kernel wrote the process's memory down.
+const CORE_DUMPED: u32 = 0x80;
+
+/// Whether memory that is written down becomes a file, and is not piped to a crash handler.
+fn keeps_core_files() -> bool {
+    let pattern = std::fs::read("/proc/sys/kernel/core_pattern");
+    pattern.is_ok_and(|pattern| !pattern.starts_with(b"|"))
 }
 
 fn exited(code: u32) -> EventKind {
