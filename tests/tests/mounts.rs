@@ -164,6 +164,12 @@ fn btrfs_subvolumes() {
         &["one/in", "two/in"],
         &["two/in"],
     );
+    check(
+        &project,
+        "cp --reflink=always one/in two/clone && mv two/clone other/moved",
+        &["one/in"],
+        &["other/moved"],
+    );
     let program = program::path("open", Build::Dynamic);
     let nameless = format!("cd one && {} tmpfile-link linked", program.display());
     check(&project, &nameless, &[], &["one/linked"]);
