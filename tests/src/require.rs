@@ -21,6 +21,8 @@ pub enum Need {
     Program(&'static str),
     /// A module of the system's Python.
     PythonModule(&'static str),
+    /// Mermaid's own code, for a browser: see [`mermaid`].
+    Mermaid,
     /// A file system that the kernel knows, and the right to mount it.
     FileSystem(&'static str),
     /// Workload programs: finished ones, or a compiler for them.
@@ -62,6 +64,9 @@ fn missing(need: Need) -> Option<String> {
         Need::Bpf => missing_bpf(),
         Need::Root => (!rustix::process::geteuid().is_root()).then(|| "not run as root".to_owned()),
         Need::Strace => missing(Need::Program("strace")).or_else(missing_ptrace),
+        Need::Mermaid => {
+            (!mermaid().is_file()).then(|| format!("there is no {}", mermaid().display()))
+        }
         Need::Program(name) => {
             (!has_program(name)).then(|| format!("there is no '{name}' program"))
         }
@@ -98,6 +103,11 @@ fn has_python_module(name: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Where `cargo xtask setup` puts Mermaid.
+pub fn mermaid() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/mermaid/dist/mermaid.min.js")
 }
 
 fn has_file_system(name: &str) -> bool {

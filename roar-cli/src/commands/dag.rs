@@ -31,8 +31,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     session: Option<i64>,
     /// Machine-readable output.
-    #[arg(long)]
+    #[arg(long, group = "form")]
     json: bool,
+    /// A Mermaid flowchart.
+    #[arg(long, group = "form")]
+    mermaid: bool,
+    /// A graph for Graphviz.
+    #[arg(long, group = "form")]
+    dot: bool,
+    /// A picture: roar dag --svg > dag.svg.
+    #[arg(long, group = "form")]
+    svg: bool,
+    /// A page to look at in a browser, which needs nothing else: roar dag --html > dag.html.
+    #[arg(long, group = "form")]
+    html: bool,
     /// No colour.
     #[arg(long)]
     no_color: bool,
@@ -58,8 +70,17 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
             stale_only: args.stale_only,
         },
     );
+    let undrawn = |_| CommandError::user("the picture cannot be drawn");
     let text = if args.json {
         view.json()
+    } else if args.mermaid {
+        view.mermaid(&context.cwd)
+    } else if args.dot {
+        view.dot(&context.cwd)
+    } else if args.svg {
+        view.svg(&context.cwd).map_err(undrawn)?
+    } else if args.html {
+        view.html(&context.cwd).map_err(undrawn)?
     } else {
         let text = view.text(&context.cwd, Terminal::from_environment());
         if args.no_color {

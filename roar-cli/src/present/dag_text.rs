@@ -12,8 +12,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::dag::{DagArtifact, DagNode, DagView, state_style};
 use super::table::truncate;
-use super::{Style, Terminal, human, paths};
-use crate::lineage::order::{Order, dependencies_first};
+use super::{Style, Terminal, human, layout, paths};
 use crate::lineage::{ArtifactState, StepState};
 
 /// The lines of the tree.
@@ -57,7 +56,6 @@ pub(super) fn draw(view: &DagView, cwd: &Path, terminal: Terminal) -> String {
     }
     text.push('\n');
     let mut drawing = Drawing {
-        tree: Tree::of(view),
         artifacts: artifacts_by_job(view),
         view,
         cwd,
@@ -92,46 +90,8 @@ fn heading(view: &DagView, terminal: Terminal) -> String {
     format!("{}\n", Style::Heading.paint(&line))
 }
 
-/// Which node stands below which.
-struct Tree {
-    /// In the order of drawing.
-    roots: Vec<usize>,
-    /// By node position; each in order of step.
-    children: Vec<Vec<usize>>,
-    parent: Vec<Option<usize>>,
-}
-
-impl Tree {
-    fn of(view: &DagView) -> Self {
-        let Order { nodes, rank } = dependencies_first(&view.parents);
-        let mut placed = BTreeSet::new();
-        let mut tree = Self {
-            roots: Vec::new(),
-            children: vec![Vec::new(); view.nodes.len()],
-            parent: vec![None; view.nodes.len()],
-        };
-        for node in nodes {
-            let parent = view.parents[node]
-                .iter()
-                .copied()
-                .filter(|parent| placed.contains(parent))
-                .max_by_key(|parent| (rank[*parent], *parent));
-            tree.parent[node] = parent;
-            match parent {
-                Some(parent) => tree.children[parent].push(node),
-                None => tree.roots.push(node),
-            }
-            placed.insert(node);
-        }
-        tree.roots.sort_unstable();
-        for children in &mut tree.children {
-            children.sort_unstable();
-        }
-        tree
-    }
-}
-
-fn artifacts_by_job(view: &DagView) -> HashMap<i64, Vec<&DagArtifact>> {
+/// The shown artifacts by the job that they stand with.
+pub(super) fn artifacts_by_job(view: &DagView) -> HashMap<i64, Vec<&DagArtifact>> {
     let mut by_job: HashMap<i64, Vec<&DagArtifact>> = HashMap::new();
     let shown: BTreeMap<u32, i64> = view
         .nodes
@@ -154,7 +114,6 @@ fn artifacts_by_job(view: &DagView) -> HashMap<i64, Vec<&DagArtifact>> {
 }
 
 struct Drawing<'a> {
-    tree: Tree,
     artifacts: HashMap<i64, Vec<&'a DagArtifact>>,
     view: &'a DagView,
     cwd: &'a Path,
@@ -166,53 +125,33 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     fn all(&mut self) {
         let deepest = self.terminal.width.saturating_sub(COMMAND_MIN) / 3;
-        // (node, lines before it, its own branch)
-        let mut pending: Vec<(usize, String, Option<bool>)> = self
-            .tree
-            .roots
-            .iter()
-            .rev()
-            .map(|n| (*n, String::new(), None))
-            .collect();
-        let mut later: Vec<usize> = Vec::new();
-        loop {
-            let Some((node, before, last)) = pending.pop() else {
-                later.sort_unstable_by(|a, b| b.cmp(a));
-                let Some(next) = later.pop() else { break };
-                pending.push((next, String::new(), None));
-                continue;
-            };
-            let (branch, below) = match last {
-                None => (String::new(), String::new()),
-                Some(true) => (self.glyphs.last.to_owned(), self.glyphs.blank.to_owned()),
-                Some(false) => (
-                    self.glyphs.branch.to_owned(),
-                    self.glyphs.through.to_owned(),
-                ),
-            };
-            let below = format!("{before}{below}");
-            let at_margin = last.is_none();
-            self.node(node, &format!("{before}{branch}"), at_margin);
-            let children = std::mem::take(&mut self.tree.children[node]);
-            let fits = below.width() / 3 < deepest;
-            let stem = if children.is_empty() || !fits {
-                self.glyphs.blank
-            } else {
-                self.glyphs.through
-            };
-            self.artifacts_of(node, &format!("{below}{stem}"));
-            if fits {
-                let count = children.len();
-                for (position, child) in children.into_iter().enumerate().rev() {
-                    pending.push((child, below.clone(), Some(position + 1 == count)));
-                }
-            } else {
-                later.extend(children);
+        for row in layout::rows(&self.view.parents, deepest) {
+            let mut lead: String = row.through.iter().map(|line| self.line(*line)).collect();
+            let mut below = lead.clone();
+            if row.parent.is_some() {
+                lead.push_str(if row.is_last {
+                    self.glyphs.last
+                } else {
+                    self.glyphs.branch
+                });
+                below.push_str(self.line(!row.is_last));
             }
+            self.node(row.node, &lead, row.parent);
+            below.push_str(self.line(row.has_children));
+            self.artifacts_of(row.node, &below);
         }
     }
 
-    fn node(&mut self, position: usize, lead: &str, at_margin: bool) {
+    /// A level to the left of a row.
+    fn line(&self, passes: bool) -> &'static str {
+        if passes {
+            self.glyphs.through
+        } else {
+            self.glyphs.blank
+        }
+    }
+
+    fn node(&mut self, position: usize, lead: &str, drawn_below: Option<usize>) {
         let node = &self.view.nodes[position];
         let reference = node.reference();
         let mark = if node.state == StepState::Stale {
@@ -220,7 +159,7 @@ impl Drawing<'_> {
         } else {
             ""
         };
-        let side = self.side(position, node, at_margin);
+        let side = self.side(position, node, drawn_below);
         let name = node
             .step_name
             .as_ref()
@@ -258,7 +197,12 @@ impl Drawing<'_> {
     }
 
     /// What stands beside a command: marks, counts, further dependencies.
-    fn side(&self, position: usize, node: &DagNode, at_margin: bool) -> Vec<(String, Style)> {
+    fn side(
+        &self,
+        position: usize,
+        node: &DagNode,
+        drawn_below: Option<usize>,
+    ) -> Vec<(String, Style)> {
         let mut side = Vec::new();
         match node.state {
             StepState::Superseded | StepState::Orphaned | StepState::Lost => {
@@ -282,7 +226,6 @@ impl Drawing<'_> {
             ),
             Style::Dim,
         ));
-        let drawn_below = self.tree.parent[position].filter(|_| !at_margin);
         let others: Vec<String> = self.view.parents[position]
             .iter()
             .filter(|parent| Some(**parent) != drawn_below)
