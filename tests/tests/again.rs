@@ -57,6 +57,21 @@ fn arguments_come_back_one_by_one() {
 }
 
 #[test]
+fn what_differs_from_the_record_is_said() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.write_program("copy.sh", "#!/bin/sh\necho 1 > \"$1\"\n");
+    project.roar(["run", "./copy.sh", "a"]).succeeds();
+    project.write_program("copy.sh", "#!/bin/sh\necho 1 > \"$1$2\"\n");
+    let run = project.roar(["run", "@1", "--fast"]);
+    run.succeeds()
+        .says("--fast is no option of the recorded command")
+        .says("recorded as @2, not @1");
+}
+
+#[test]
 fn a_step_runs_where_it_ran() {
     if !require_bpf() {
         return;

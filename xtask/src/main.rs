@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod process;
 mod python;
+mod queries;
 mod setup;
 mod storm;
 mod test;
@@ -32,6 +33,7 @@ enum Task {
     Setup(setup::Args),
     BuildEbpf(build_ebpf::Args),
     Demo(demo::Args),
+    Queries(queries::Args),
     Test(test::Args),
     Storm(storm::Args),
     Tidy(tidy::Args),
@@ -53,6 +55,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Setup(args) => setup::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Queries(args) => queries::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Storm(args) => storm::run(&args),

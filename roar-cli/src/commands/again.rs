@@ -143,7 +143,21 @@ pub(super) fn may_run(
 }
 
 /// Tells what a recorded job means for the pipeline: stale inputs, steps now stale.
-pub(super) fn tell_consequences(context: &Context, store: &Store, job: &StoredJob, quiet: bool) {
+pub(super) fn tell_consequences(
+    context: &Context,
+    store: &Store,
+    asked: &Asked,
+    job: &StoredJob,
+    quiet: bool,
+) {
+    if let Some(step) = asked.step.filter(|step| *step != job.step_number) {
+        let is_build = job.record.kind == JobKind::Build;
+        context.ui.note(&format!(
+            "recorded as {}, not {}: it read or wrote other files",
+            dag::reference(job.step_number, is_build),
+            dag::reference(step, is_build)
+        ));
+    }
     // The job is recorded and its command has ended: a question that fails now is no failure.
     let Ok(loaded) = LoadedSession::load(store, job.session_id) else {
         return;

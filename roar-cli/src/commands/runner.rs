@@ -251,7 +251,7 @@ impl<'a> Runner<'a> {
                     *quiet,
                     observing.verbose,
                 );
-                again::tell_consequences(context, store, &stored, *quiet);
+                again::tell_consequences(context, store, asked, &stored, *quiet);
                 if stored.record.completeness.lost_total() > 0
                     && settings.tracer.on_loss == OnLoss::Fail
                     && status == 0

@@ -125,8 +125,13 @@ impl SessionGraph {
             .iter()
             .filter_map(|(step, list)| Some((*step, *list.last()?)))
             .collect();
+        let productions = linker
+            .by_path
+            .into_iter()
+            .map(|(path, list)| (path.clone(), list))
+            .collect();
         Self {
-            productions: linker.by_path,
+            productions,
             executions,
             sources,
             consumers,
@@ -223,15 +228,15 @@ impl SessionGraph {
 
 /// What has been produced so far, while the executions are gone through oldest first.
 #[derive(Default)]
-struct Linker {
-    by_path: HashMap<RawString, Vec<Production>>,
-    by_hash: HashMap<Digest, Vec<Production>>,
+struct Linker<'a> {
+    by_path: HashMap<&'a RawString, Vec<Production>>,
+    by_hash: HashMap<&'a Digest, Vec<Production>>,
     /// The execution that first consumed a content at a place: it was there before.
-    first_read: HashMap<(RawString, Digest), usize>,
+    first_read: HashMap<(&'a RawString, &'a Digest), usize>,
 }
 
-impl Linker {
-    fn add(&mut self, executions: &[Execution], index: usize, sources: &[Source]) {
+impl<'a> Linker<'a> {
+    fn add(&mut self, executions: &'a [Execution], index: usize, sources: &[Source]) {
         let execution = &executions[index];
         let read_at_place: HashMap<&RawString, usize> = sources
             .iter()
@@ -249,23 +254,19 @@ impl Linker {
                 updates: read_at_place.get(&place.path).copied(),
             };
             self.by_path
-                .entry(place.path.clone())
+                .entry(&place.path)
                 .or_default()
                 .push(production);
             if let Some(hash) = &place.hash {
-                self.by_hash
-                    .entry(hash.clone())
-                    .or_default()
-                    .push(production);
+                self.by_hash.entry(hash).or_default().push(production);
             }
         }
     }
 
-    fn note_reads(&mut self, index: usize, execution: &Execution) {
+    fn note_reads(&mut self, index: usize, execution: &'a Execution) {
         for place in &execution.inputs {
             if let Some(hash) = &place.hash {
-                let key = (place.path.clone(), hash.clone());
-                self.first_read.entry(key).or_insert(index);
+                self.first_read.entry((&place.path, hash)).or_insert(index);
             }
         }
     }
@@ -311,7 +312,7 @@ impl Linker {
         // And who copied a file did not make the original: the place held it before.
         let first_read = self
             .first_read
-            .get(&(place.path.clone(), hash.clone()))
+            .get(&(&place.path, hash))
             .copied()
             .unwrap_or(usize::MAX);
         if place.size_bytes != Some(0)

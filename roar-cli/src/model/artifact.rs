@@ -63,10 +63,12 @@ pub struct Digest(String);
 impl Digest {
     /// From raw digest bytes.
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        // By hand: a graph has tens of thousands of them, and formatting each byte shows.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
-            use std::fmt::Write as _;
-            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
         Self(hex)
     }

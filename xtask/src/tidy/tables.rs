@@ -129,6 +129,7 @@ pub(super) const CALLS: &[Call] = &[
             ("roar-cli", "trace"),
             ("tests", ""),
             ("xtask", "storm"),
+            ("xtask", "queries"),
         ],
         instead: "take a duration from crate::clock or from the caller",
     },
