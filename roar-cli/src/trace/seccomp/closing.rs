@@ -34,14 +34,16 @@ pub(super) struct Counts {
     pub(super) ids: Ids,
     /// Calls whose caller was gone when they were answered.
     pub(super) left: u64,
+    /// Signals interrupt calls that are being looked at (before Linux 5.19).
+    pub(super) is_interruptible: bool,
 }
 
 impl Counts {
     /// What tracing changed for the command. `taken_elsewhere`: notifications that others
-    /// received; `is_interruptible`: signals interrupt calls that are being looked at.
-    fn notes(&self, taken_elsewhere: u64, is_interruptible: bool) -> Vec<String> {
+    /// received.
+    fn notes(&self, taken_elsewhere: u64) -> Vec<String> {
         let mut interrupted = self.ids.missing().saturating_sub(taken_elsewhere);
-        if is_interruptible {
+        if self.is_interruptible {
             interrupted += self.left;
         }
         let told = [
@@ -93,7 +95,7 @@ impl Supervisor {
             }
         }
         let counts = self.counts;
-        let notes = counts.notes(taken_elsewhere, self.is_interruptible);
+        let notes = counts.notes(taken_elsewhere);
         let lost = (counts.lost > 0).then(|| ("queue".to_owned(), counts.lost));
         let gap = |((kind, detail), count)| Gap {
             kind,
@@ -162,11 +164,15 @@ mod tests {
             left: 2,
             ..Counts::default()
         };
-        let notes = counts.notes(0, false);
+        let notes = counts.notes(0);
         assert_eq!(notes.len(), 1);
         assert!(notes[0].starts_with("io_uring was refused"), "{notes:?}");
-        let notes = counts.notes(0, true);
+        let counts = Counts {
+            is_interruptible: true,
+            ..counts
+        };
+        let notes = counts.notes(0);
         assert!(notes[1].ends_with("(2 times)"), "{notes:?}");
-        assert!(Counts::default().notes(0, true).is_empty());
+        assert!(Counts::default().notes(0).is_empty());
     }
 }

@@ -175,7 +175,7 @@ pub(super) fn stand_by(
             last = (step, Instant::now());
         }
         let is_late = last.1.elapsed() >= PATIENCE;
-        let waits = step % 2 == 0;
+        let waits = step.is_multiple_of(2);
         if waits && (is_over || is_late && watch.tidies.load(Ordering::SeqCst)) {
             sys::interrupt(watch.thread.load(Ordering::SeqCst));
         } else if !waits && is_late && !stand_in(listener, slots, watch, step, ended) {

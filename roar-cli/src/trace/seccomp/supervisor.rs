@@ -44,8 +44,6 @@ pub(super) struct Supervisor {
     pub(super) writes: Writes,
     pending: Vec<Pending>,
     pub(super) counts: Counts,
-    /// Signals interrupt calls that are being looked at (before Linux 5.19).
-    pub(super) is_interruptible: bool,
     /// Somebody changes roots or namespaces: no view of a root is kept.
     pub(super) roots_change: bool,
     /// Threads whose credentials may have changed.
@@ -90,8 +88,10 @@ impl Supervisor {
             tasks: Tasks::new()?,
             writes: Writes::default(),
             pending: Vec::new(),
-            counts: Counts::default(),
-            is_interruptible,
+            counts: Counts {
+                is_interruptible,
+                ..Counts::default()
+            },
             roots_change: false,
             credentials_change: Vec::new(),
             follows_inside_roots: look::follows_inside_roots(),

@@ -331,8 +331,9 @@ pub(super) fn let_interrupts_through() -> io::Result<()> {
 
 /// Ends the blocking call that a thread of this process is in, if it is in one.
 pub(super) fn interrupt(thread: u32) {
+    let process = std::process::id() as i32;
     // SAFETY: sends a signal to a thread of this process; no memory is involved.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread as i32, INTERRUPT) };
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread as i32, INTERRUPT) };
 }
 
 /// Monotonic time, nanoseconds.
