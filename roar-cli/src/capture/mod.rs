@@ -1,7 +1,8 @@
-//! Facts around a run: content hashes, git, host, environment variables, and the selection of what counts.
+//! Facts around a run: content hashes, git, host, environment variables, packages, and the selection of what counts.
 
 pub mod environment;
 pub mod git;
 pub mod hash;
 pub mod host;
+pub mod packages;
 pub mod select;

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
+use crate::capture::packages::{self, Notebook};
 use crate::capture::{git, hash::HashCache, host};
 use crate::lineage::step_identity;
 use crate::model::{
@@ -144,6 +145,7 @@ impl Draft {
             &mut StoreCache(store),
             algorithms,
         );
+        let software = packages::used(&recording::used_files(&observation), &mut StoreCache(store));
         let completeness = recording::completeness(backend, &observation, finished.summary, &files);
         JobRecord {
             duration_ns: Some(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX)),
@@ -156,11 +158,16 @@ impl Draft {
             outputs: files.outputs,
             filtered: files.filtered,
             completeness,
+            conditions: Conditions {
+                software,
+                ..self.conditions.clone()
+            },
             ..self.record()
         }
     }
 }
-/// The hash cache in the project's database. A cache that fails is an empty one.
+
+/// The caches in the project's database. A cache that fails is an empty one.
 struct StoreCache<'a>(&'a mut Store);
 
 impl HashCache for StoreCache<'_> {
@@ -173,6 +180,19 @@ impl HashCache for StoreCache<'_> {
     fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
         // What cannot be remembered is hashed again next time.
         drop(self.0.remember_hashes(entries));
+    }
+}
+
+impl Notebook for StoreCache<'_> {
+    fn recall(&mut self, source: &Path, state: &str) -> Option<String> {
+        let source = RawString::from_path(source);
+        self.0.package_note(&source, state).ok().flatten()
+    }
+
+    fn learn(&mut self, source: &Path, state: &str, document: &str) {
+        let source = RawString::from_path(source);
+        // What cannot be remembered is looked up again next time.
+        drop(self.0.note_packages(&source, state, document));
     }
 }
 pub(super) fn relative_cwd(cwd: &Path, project: &Project) -> RawString {

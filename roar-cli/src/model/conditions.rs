@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::packages::Software;
 use super::raw::RawString;
 
 /// Everything around a job that is neither a file nor the machine. A document of the database:
@@ -15,6 +16,8 @@ pub struct Conditions {
     pub environment: BTreeMap<String, RawString>,
     /// Where secrets were taken out of this record.
     pub redactions: Vec<Redaction>,
+    /// The software that was used.
+    pub software: Software,
 }
 
 /// A secret that was taken out of a record. What was there is not kept.
@@ -59,6 +62,8 @@ pub enum RedactedPlace {
     },
     /// Paths of files, or what is said of them.
     Files,
+    /// The origins of packages.
+    Packages,
     /// A gap's description.
     Gaps,
 }

@@ -11,6 +11,7 @@ mod conditions;
 mod git;
 mod ids;
 mod job;
+mod packages;
 mod raw;
 mod session;
 
@@ -22,5 +23,6 @@ pub use conditions::{Conditions, RedactedPlace, Redaction};
 pub use git::{GitCondition, GitState, Submodule, UntrackedFile};
 pub use ids::{HashPrefix, IdError, JobUid, StepRef};
 pub use job::{Basis, FileAccess, HostFacts, JobKind, JobRecord, JobState, Outcome, StoredJob};
+pub use packages::{Interpreter, Program, Software};
 pub use raw::RawString;
 pub use session::{Session, StepIdentity};

@@ -6,14 +6,17 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::conditions::{
+    git_line, redactions_line, software_lines, untracked_line, variables_line,
+};
 use super::dag::{reference, state_style};
 use super::table::{Cell, Column, Table};
 use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::StepState;
 use crate::model::{
     Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap,
-    GitCondition, GitState, Hashes, HostFacts, JobKind, JobState, LostEvents, Outcome, RawString,
-    RedactedPlace, Redaction, StoredJob, Submodule, UntrackedFile,
+    GitCondition, Hashes, HostFacts, Interpreter, JobKind, JobState, LostEvents, Outcome, Program,
+    RawString, Redaction, StoredJob, Submodule, UntrackedFile,
 };
 
 /// A job as it is shown.
@@ -110,7 +113,11 @@ impl JobView<'_> {
         let Conditions {
             environment,
             redactions,
+            software,
         } = &record.conditions;
+        for (label, line) in software_lines(software) {
+            facts.add(label, line);
+        }
         if !environment.is_empty() {
             facts.add("variables", variables_line(environment));
         }
@@ -203,6 +210,7 @@ impl JobView<'_> {
     /// The record for machines; its keys are a published interface.
     pub fn json(&self) -> String {
         let record = &self.job.record;
+        let software = &record.conditions.software;
         super::json(&JobDocument {
             job_uid: record.uid.as_str(),
             step_number: self.job.step_number,
@@ -259,8 +267,18 @@ impl JobView<'_> {
             }),
             environment: &record.conditions.environment,
             redactions: &record.conditions.redactions,
-            packages: PackagesDocument::default(),
-            runtime: &record.host,
+            packages: PackagesDocument {
+                pip: &software.pip,
+                origins: &software.origins,
+                dpkg: &software.dpkg,
+                apk: &software.apk,
+            },
+            runtime: RuntimeDocument {
+                host: &record.host,
+                interpreters: &software.interpreters,
+                libraries: &software.libraries,
+                programs: &software.programs,
+            },
         })
     }
 }
@@ -287,49 +305,6 @@ impl Facts {
     }
 }
 
-fn git_line(git: &GitState) -> String {
-    let commit = git
-        .commit
-        .as_deref()
-        .map_or("no commit yet", |commit| commit.get(..12).unwrap_or(commit));
-    let mut line = inert(commit);
-    if let Some(branch) = &git.branch {
-        let _ = write!(line, " on {}", inert(branch));
-    }
-    if git.dirty {
-        line.push_str(match (&git.patch_hash, git.patch_redacted) {
-            (Some(_), false) => ", with uncommitted changes (kept)",
-            (Some(_), true) => ", with uncommitted changes (kept without secrets)",
-            (None, _) => ", with uncommitted changes (not kept)",
-        });
-    }
-    if let Some(note) = &git.patch_note {
-        let _ = write!(line, "; {}", inert(note));
-    }
-    if let Some(remote) = &git.remote {
-        let _ = write!(line, ", {}", inert(remote));
-    }
-    line
-}
-
-/// Untracked files that were read: how many, and which of them have no true copy.
-fn untracked_line(git: &GitState) -> String {
-    let kept = git.untracked.iter().filter(|file| file.blob.is_some());
-    let mut line = format!(
-        "{} read, {} kept",
-        human::count(git.untracked.len(), "untracked file"),
-        kept.count()
-    );
-    for file in &git.untracked {
-        if let Some(note) = &file.note {
-            let _ = write!(line, "; {}: {}", file.path, inert(note));
-        } else if file.redacted {
-            let _ = write!(line, "; {}: kept without secrets", file.path);
-        }
-    }
-    line
-}
-
 fn host_line(host: &HostFacts) -> String {
     let parts = [
         inert(&host.hostname),
@@ -352,40 +327,6 @@ fn host_line(host: &HostFacts) -> String {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn variables_line(environment: &BTreeMap<String, RawString>) -> String {
-    let lines: Vec<String> = environment
-        .iter()
-        .map(|(name, value)| format!("{}={value}", inert(name)))
-        .collect();
-    lines.join("\n             ")
-}
-
-/// Where secrets were taken out, each place once.
-fn redactions_line(redactions: &[Redaction]) -> String {
-    let mut places: Vec<String> = Vec::new();
-    for Redaction { place, detector: _ } in redactions {
-        let place = match place {
-            RedactedPlace::Argument {
-                option: Some(option),
-                ..
-            } => format!("the argument of {}", inert(option)),
-            RedactedPlace::Argument { index, .. } => format!("argument {index}"),
-            RedactedPlace::Variable { name } => inert(name),
-            RedactedPlace::Name => "the name".to_owned(),
-            RedactedPlace::Folder => "the folder".to_owned(),
-            RedactedPlace::Git => "git".to_owned(),
-            RedactedPlace::Patch => "the patch".to_owned(),
-            RedactedPlace::Untracked { path } => format!("the copy of {path}"),
-            RedactedPlace::Files => "paths".to_owned(),
-            RedactedPlace::Gaps => "gaps".to_owned(),
-        };
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places.join(", ")
 }
 
 fn completeness_line(completeness: &Completeness) -> (String, Style) {
@@ -498,8 +439,8 @@ struct JobDocument<'a> {
     git: Option<GitDocument<'a>>,
     environment: &'a BTreeMap<String, RawString>,
     redactions: &'a [Redaction],
-    packages: PackagesDocument,
-    runtime: &'a HostFacts,
+    packages: PackagesDocument<'a>,
+    runtime: RuntimeDocument<'a>,
 }
 
 #[derive(Serialize)]
@@ -551,9 +492,23 @@ struct GitDocument<'a> {
     untracked: &'a [UntrackedFile],
 }
 
-/// Packages by manager; empty until they are recorded.
-#[derive(Default, Serialize)]
-struct PackagesDocument {
-    pip: BTreeMap<String, String>,
-    dpkg: BTreeMap<String, String>,
+/// Packages by manager.
+#[derive(Serialize)]
+struct PackagesDocument<'a> {
+    pip: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    origins: &'a BTreeMap<String, String>,
+    dpkg: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    apk: &'a BTreeMap<String, String>,
+}
+
+/// The machine, and what ran the programs.
+#[derive(Serialize)]
+struct RuntimeDocument<'a> {
+    #[serde(flatten)]
+    host: &'a HostFacts,
+    interpreters: &'a [Interpreter],
+    libraries: &'a BTreeMap<String, String>,
+    programs: &'a [Program],
 }

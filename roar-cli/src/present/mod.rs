@@ -6,6 +6,7 @@
 //! keeps every byte.
 
 pub mod artifact;
+mod conditions;
 pub mod config;
 pub mod dag;
 mod dag_text;

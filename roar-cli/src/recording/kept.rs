@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::capture::git::{Patch, Repository};
+use crate::capture::packages::python_source;
 use crate::model::{
     Digest, GitState, JobRecord, RawString, RedactedPlace, Redaction, UntrackedFile,
 };
@@ -182,17 +183,6 @@ fn redactions(place: &RedactedPlace, detectors: &[&'static str]) -> Vec<Redactio
             detector: (*detector).to_owned(),
         })
         .collect()
-}
-
-/// `a/__pycache__/b.cpython-311.pyc` is made of `a/b.py`.
-fn python_source(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".pyc")?;
-    let folder = path.parent()?;
-    if folder.file_name()? != "__pycache__" {
-        return None;
-    }
-    let module = name.split('.').next()?;
-    Some(folder.parent()?.join(format!("{module}.py")))
 }
 
 #[cfg(unix)]

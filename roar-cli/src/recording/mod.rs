@@ -11,11 +11,12 @@ mod secrets;
 use std::collections::HashSet;
 
 use crate::capture::hash::HashCache;
+use crate::capture::packages::UsedFile;
 use crate::capture::select::{self, Facts};
 use crate::model::{
-    Completeness, FileRecord, FilteredRecord, Gap, GapKind, HashAlgorithm, RawString,
+    Basis, Completeness, FileRecord, FilteredRecord, Gap, GapKind, HashAlgorithm, RawString,
 };
-use crate::observe::Observation;
+use crate::observe::{InputCause, Observation};
 use crate::settings::Settings;
 use crate::trace::Summary;
 
@@ -62,6 +63,20 @@ pub fn record_files(
         outputs,
         filtered: selected.filtered,
     }
+}
+
+/// The files that tell which software a job used: everything it consumed, filtered or not.
+pub fn used_files(observation: &Observation) -> Vec<UsedFile> {
+    observation
+        .files
+        .iter()
+        .filter_map(|file| file.input.as_ref())
+        .filter(|input| matches!(input.cause, InputCause::Consumed(_)))
+        .map(|input| UsedFile {
+            path: input.path.to_path_buf(),
+            executed: input.basis() == Basis::Executed,
+        })
+        .collect()
 }
 
 /// The completeness statement of a job.

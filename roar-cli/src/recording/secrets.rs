@@ -76,6 +76,9 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
             texts.note(&redacted.detectors, &RedactedPlace::Variable { name });
         }
     }
+    for origin in conditions.software.origins.values_mut() {
+        texts.string(origin, RedactedPlace::Packages);
+    }
     for redaction in &mut conditions.redactions {
         if let RedactedPlace::Untracked { path } = &mut redaction.place {
             texts.raw(path, RedactedPlace::Files);

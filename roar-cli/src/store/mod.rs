@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod insert;
 mod jobs;
+mod packages;
 mod place;
 mod pop;
 mod rows;

@@ -70,6 +70,7 @@ impl Schema {
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_conditions.sql"),
+    include_str!("migrations/0003_package_notes.sql"),
 ];
 
 /// The schema of this roar.

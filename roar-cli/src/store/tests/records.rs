@@ -89,6 +89,7 @@ fn full() -> JobRecord {
                 },
                 detector: "named-secret".into(),
             }],
+            ..Conditions::default()
         },
         ..job(1, "")
     }

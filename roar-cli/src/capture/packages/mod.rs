@@ -1,0 +1,128 @@
+//! The software that a job used, told by the files it read: nothing is asked of the job's own
+//! programs, nothing is put into them, and no package manager is started.
+//!
+//! A package counts when one of its files was read, mapped or executed. What every Python looks
+//! at when it starts (`.pth` files, their hooks, the distributions' own descriptions) does not.
+//!
+//! Package databases are large and change rarely: what was learned from one is kept, together
+//! with the state it had ([`Notebook`]), so that a run that uses what the last one used costs a few
+//! look-ups.
+//!
+//! Not read yet: rpm's database, and conda's lists of packages that are not Python's.
+
+mod apk;
+mod dpkg;
+mod interpreter;
+mod libraries;
+mod python;
+mod system;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{Program, RawString, Software};
+
+/// A file that was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedFile {
+    /// Absolute and real.
+    pub path: PathBuf,
+    /// Whether it was executed as a program.
+    pub executed: bool,
+}
+
+/// Keeps what was learned from a package database, by the database's path. A notebook that
+/// fails is an empty one.
+pub trait Notebook {
+    /// What was learned while the database was in this state.
+    fn recall(&mut self, source: &Path, state: &str) -> Option<String>;
+    /// Replaces what was learned from a database.
+    fn learn(&mut self, source: &Path, state: &str, document: &str);
+}
+
+/// The software behind these files.
+pub fn used(files: &[UsedFile], notebook: &mut dyn Notebook) -> Software {
+    let mut software = Software::default();
+    python::distributions(files, notebook, &mut software);
+    let owners = system::owners(files, notebook);
+    for (package, version) in owners.packages() {
+        let packages = match owners.manager {
+            system::Manager::Dpkg => &mut software.dpkg,
+            system::Manager::Apk => &mut software.apk,
+        };
+        packages.insert(package.to_owned(), version.to_owned());
+    }
+    software.interpreters = interpreter::interpreters(files, notebook);
+    software.libraries = libraries::versions(files, &software.pip);
+    software.programs = files
+        .iter()
+        .filter(|file| file.executed)
+        .map(|file| Program {
+            path: RawString::from_path(&file.path),
+            package: owners
+                .of(&file.path)
+                .map(|(package, version)| format!("{package} {version}")),
+        })
+        .collect();
+    software.programs.sort_by(|a, b| a.path.cmp(&b.path));
+    software.programs.dedup();
+    software
+}
+
+/// The state of a file or folder, as text; it changes when the content does.
+fn state(path: &Path) -> Option<String> {
+    let metadata = path.metadata().ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some(format!(
+            "{}:{}:{}:{}.{}",
+            metadata.dev(),
+            metadata.ino(),
+            metadata.size(),
+            metadata.ctime(),
+            metadata.ctime_nsec()
+        ))
+    }
+    #[cfg(not(unix))]
+    Some(format!(
+        "{:?}:{}",
+        metadata.modified().ok()?,
+        metadata.len()
+    ))
+}
+
+/// Recalls a document, or makes it and keeps it.
+fn recall_or<T: Serialize + DeserializeOwned>(
+    notebook: &mut dyn Notebook,
+    source: &Path,
+    state: &str,
+    make: impl FnOnce() -> T,
+) -> T {
+    let known = notebook.recall(source, state);
+    if let Some(known) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+        return known;
+    }
+    let made = make();
+    write(notebook, source, state, &made);
+    made
+}
+
+fn write<T: Serialize>(notebook: &mut dyn Notebook, source: &Path, state: &str, value: &T) {
+    if let Ok(text) = serde_json::to_string(value) {
+        notebook.learn(source, state, &text);
+    }
+}
+
+/// `a/__pycache__/b.cpython-311.pyc` is made of `a/b.py`, whoever wrote it.
+pub fn python_source(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".pyc")?;
+    let folder = path.parent()?;
+    if folder.file_name()? != "__pycache__" {
+        return None;
+    }
+    let module = name.split('.').next()?;
+    Some(folder.parent()?.join(format!("{module}.py")))
+}

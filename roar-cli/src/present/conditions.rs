@@ -1,0 +1,129 @@
+//! What a job ran under, in lines for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::{human, inert};
+use crate::model::{GitState, RawString, RedactedPlace, Redaction, Software};
+
+/// Commit, branch, remote, and whether more than the commit ran.
+pub(super) fn git_line(git: &GitState) -> String {
+    let commit = git
+        .commit
+        .as_deref()
+        .map_or("no commit yet", |commit| commit.get(..12).unwrap_or(commit));
+    let mut line = inert(commit);
+    if let Some(branch) = &git.branch {
+        let _ = write!(line, " on {}", inert(branch));
+    }
+    if git.dirty {
+        line.push_str(match (&git.patch_hash, git.patch_redacted) {
+            (Some(_), false) => ", with uncommitted changes (kept)",
+            (Some(_), true) => ", with uncommitted changes (kept without secrets)",
+            (None, _) => ", with uncommitted changes (not kept)",
+        });
+    }
+    if let Some(note) = &git.patch_note {
+        let _ = write!(line, "; {}", inert(note));
+    }
+    if let Some(remote) = &git.remote {
+        let _ = write!(line, ", {}", inert(remote));
+    }
+    line
+}
+
+/// Untracked files that were read: how many, and which of them have no true copy.
+pub(super) fn untracked_line(git: &GitState) -> String {
+    let kept = git.untracked.iter().filter(|file| file.blob.is_some());
+    let mut line = format!(
+        "{} read, {} kept",
+        human::count(git.untracked.len(), "untracked file"),
+        kept.count()
+    );
+    for file in &git.untracked {
+        if let Some(note) = &file.note {
+            let _ = write!(line, "; {}: {}", file.path, inert(note));
+        } else if file.redacted {
+            let _ = write!(line, "; {}: kept without secrets", file.path);
+        }
+    }
+    line
+}
+
+/// Interpreters, distributions and counts; the whole lists are in the JSON form.
+pub(super) fn software_lines(software: &Software) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let pythons: Vec<String> = software
+        .interpreters
+        .iter()
+        .map(|python| {
+            let place = python.environment.as_ref().unwrap_or(&python.executable);
+            format!(
+                "{} {} ({place})",
+                inert(&python.implementation),
+                inert(&python.version)
+            )
+        })
+        .collect();
+    if !pythons.is_empty() {
+        lines.push(("python", pythons.join(", ")));
+    }
+    let mut packages: Vec<String> = software
+        .pip
+        .iter()
+        .map(|(name, version)| inert(&format!("{name} {version}")))
+        .collect();
+    for (count, manager) in [(software.dpkg.len(), "dpkg"), (software.apk.len(), "apk")] {
+        if count > 0 {
+            packages.push(format!("{} of {manager}", human::count(count, "package")));
+        }
+    }
+    if !packages.is_empty() {
+        lines.push(("packages", packages.join(", ")));
+    }
+    let libraries: Vec<String> = software
+        .libraries
+        .iter()
+        .map(|(name, version)| inert(&format!("{name} {version}")))
+        .collect();
+    if !libraries.is_empty() {
+        lines.push(("libraries", libraries.join(", ")));
+    }
+    lines
+}
+
+/// One variable a line.
+pub(super) fn variables_line(environment: &BTreeMap<String, RawString>) -> String {
+    let lines: Vec<String> = environment
+        .iter()
+        .map(|(name, value)| format!("{}={value}", inert(name)))
+        .collect();
+    lines.join("\n             ")
+}
+
+/// Where secrets were taken out, each place once.
+pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for Redaction { place, detector: _ } in redactions {
+        let place = match place {
+            RedactedPlace::Argument {
+                option: Some(option),
+                ..
+            } => format!("the argument of {}", inert(option)),
+            RedactedPlace::Argument { index, .. } => format!("argument {index}"),
+            RedactedPlace::Variable { name } => inert(name),
+            RedactedPlace::Name => "the name".to_owned(),
+            RedactedPlace::Folder => "the folder".to_owned(),
+            RedactedPlace::Git => "git".to_owned(),
+            RedactedPlace::Patch => "the patch".to_owned(),
+            RedactedPlace::Untracked { path } => format!("the copy of {path}"),
+            RedactedPlace::Files => "paths".to_owned(),
+            RedactedPlace::Packages => "origins of packages".to_owned(),
+            RedactedPlace::Gaps => "gaps".to_owned(),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places.join(", ")
+}
