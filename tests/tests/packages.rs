@@ -245,7 +245,8 @@ fn source_of(path: &Path) -> PathBuf {
         .file_name()
         .and_then(|n| n.to_str())
         .unwrap_or_default();
-    let (Some(folder), true) = (path.parent(), name.ends_with(".pyc")) else {
+    let is_byte_code = path.extension().is_some_and(|extension| extension == "pyc");
+    let (Some(folder), true) = (path.parent(), is_byte_code) else {
         return path.to_path_buf();
     };
     let module = name.split('.').next().unwrap_or_default();

@@ -37,37 +37,37 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
     }));
     let mut texts = Texts { redactor, found };
     if let Some(name) = name {
-        texts.string(name, RedactedPlace::Name);
+        texts.string(name, &RedactedPlace::Name);
     }
-    texts.raw(cwd, RedactedPlace::Folder);
+    texts.raw(cwd, &RedactedPlace::Folder);
     if let Some(git) = git {
         for text in [&mut git.branch, &mut git.remote].into_iter().flatten() {
-            texts.string(text, RedactedPlace::Git);
+            texts.string(text, &RedactedPlace::Git);
         }
         if let Some(top) = &mut git.top {
-            texts.raw(top, RedactedPlace::Git);
+            texts.raw(top, &RedactedPlace::Git);
         }
         if let Some(note) = &mut git.patch_note {
-            texts.string(note, RedactedPlace::Git);
+            texts.string(note, &RedactedPlace::Git);
         }
         for module in &mut git.submodules {
-            texts.raw(&mut module.path, RedactedPlace::Git);
+            texts.raw(&mut module.path, &RedactedPlace::Git);
         }
         for file in &mut git.untracked {
-            texts.raw(&mut file.path, RedactedPlace::Files);
+            texts.raw(&mut file.path, &RedactedPlace::Files);
         }
     }
     for FileRecord { path, note, .. } in inputs.iter_mut().chain(outputs) {
-        texts.raw(path, RedactedPlace::Files);
+        texts.raw(path, &RedactedPlace::Files);
         if let Some(note) = note {
-            texts.string(note, RedactedPlace::Files);
+            texts.string(note, &RedactedPlace::Files);
         }
     }
     for file in filtered {
-        texts.raw(&mut file.path, RedactedPlace::Files);
+        texts.raw(&mut file.path, &RedactedPlace::Files);
     }
     for gap in &mut completeness.gaps {
-        texts.string(&mut gap.detail, RedactedPlace::Gaps);
+        texts.string(&mut gap.detail, &RedactedPlace::Gaps);
     }
     for (name, value) in &mut conditions.environment {
         if let Some(redacted) = redactor.variable(name, value.as_bytes()) {
@@ -77,11 +77,11 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
         }
     }
     for origin in conditions.software.origins.values_mut() {
-        texts.string(origin, RedactedPlace::Packages);
+        texts.string(origin, &RedactedPlace::Packages);
     }
     for redaction in &mut conditions.redactions {
         if let RedactedPlace::Untracked { path } = &mut redaction.place {
-            texts.raw(path, RedactedPlace::Files);
+            texts.raw(path, &RedactedPlace::Files);
         }
     }
     conditions.redactions.append(&mut texts.found);
@@ -95,17 +95,17 @@ struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    fn raw(&mut self, text: &mut RawString, place: RedactedPlace) {
+    fn raw(&mut self, text: &mut RawString, place: &RedactedPlace) {
         if let Some(redacted) = self.redactor.text(text.as_bytes()) {
             *text = RawString::new(redacted.text);
-            self.note(&redacted.detectors, &place);
+            self.note(&redacted.detectors, place);
         }
     }
 
-    fn string(&mut self, text: &mut String, place: RedactedPlace) {
+    fn string(&mut self, text: &mut String, place: &RedactedPlace) {
         if let Some(redacted) = self.redactor.text(text.as_bytes()) {
             *text = String::from_utf8_lossy(&redacted.text).into_owned();
-            self.note(&redacted.detectors, &place);
+            self.note(&redacted.detectors, place);
         }
     }
 

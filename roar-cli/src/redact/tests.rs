@@ -175,9 +175,12 @@ fn what_only_looks_like_a_secret_stays() {
     }
 }
 
+/// A command line, what is shown of it, and the arguments that held secrets.
+type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a [(usize, Option<&'a str>)]);
+
 #[test]
 fn command_lines() {
-    let cases: &[(&[&str], &[&str], &[(usize, Option<&str>)])] = &[
+    let cases: &[Case<'_>] = &[
         (
             &["x", "--token=abcdef"],
             &["x", "--token=[redacted:named-secret]"],

@@ -104,9 +104,9 @@ impl Site {
         let source = python_source(below);
         let below = source.as_deref().unwrap_or(below);
         let first = below.components().next()?.as_os_str().to_str()?;
+        let is_path_file = Path::new(first).extension().is_some_and(|e| e == "pth");
         let describes = first.ends_with(".dist-info") || first.ends_with(".egg-info");
-        let starts =
-            HOOKS.contains(&first) || first.ends_with(".pth") || first.starts_with("__editable__");
+        let starts = HOOKS.contains(&first) || is_path_file || first.starts_with("__editable__");
         if describes || starts {
             return None;
         }
@@ -257,18 +257,13 @@ fn unescaped(text: &str) -> String {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        match part
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-        {
-            Some(byte) => {
-                bytes.push(byte);
-                bytes.extend_from_slice(&part.as_bytes()[2..]);
-            }
-            None => {
-                bytes.push(b'%');
-                bytes.extend_from_slice(part.as_bytes());
-            }
+        let hex = part.get(..2);
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            bytes.push(byte);
+            bytes.extend_from_slice(&part.as_bytes()[2..]);
+        } else {
+            bytes.push(b'%');
+            bytes.extend_from_slice(part.as_bytes());
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
