@@ -128,6 +128,8 @@ const TEST: &[Want] = &[
     program("vim", "vim"),
     program("xz-utils", "xz"),
     program("zip", "zip"),
+    program("openmpi-bin", "mpirun"),
+    package("python3-torch"),
 ];
 
 const PYTHON: &[Want] = &[Want {

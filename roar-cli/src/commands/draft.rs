@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
+use crate::capture::launch::LaunchWatch;
 use crate::capture::packages::{self, Notebook};
 use crate::capture::{git, hash::HashCache, host};
 use crate::lineage::step_identity;
@@ -57,6 +58,14 @@ impl Code {
             problem,
         }
     }
+}
+
+/// What was seen of a job while it ran.
+pub(super) struct Observed<'a> {
+    pub(super) fold: Fold,
+    pub(super) watch: LaunchWatch,
+    /// The user's key for the launch it is a part of.
+    pub(super) join: Option<&'a str>,
 }
 
 /// What is known of a job before it runs.
@@ -128,7 +137,7 @@ impl Draft {
     pub(super) fn finish(
         &self,
         finished: Finished,
-        fold: Fold,
+        observed: Observed<'_>,
         backend: &str,
         settings: &Settings,
         algorithms: &[HashAlgorithm],
@@ -136,7 +145,7 @@ impl Draft {
         project: &Project,
         store: &mut Store,
     ) -> JobRecord {
-        let mut observation = fold.finish();
+        let mut observation = observed.fold.finish();
         let files: RecordedFiles = recording::record_files(
             &mut observation,
             settings,
@@ -146,6 +155,13 @@ impl Draft {
             algorithms,
         );
         let software = packages::used(&recording::used_files(&observation), &mut StoreCache(store));
+        let launch = observed.watch.conclude(
+            observed.join,
+            std::env::vars_os(),
+            &observation,
+            &files.inputs,
+            &files.outputs,
+        );
         let completeness = recording::completeness(backend, &observation, finished.summary, &files);
         JobRecord {
             duration_ns: Some(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX)),
@@ -160,6 +176,7 @@ impl Draft {
             completeness,
             conditions: Conditions {
                 software,
+                launch,
                 ..self.conditions.clone()
             },
             ..self.record()

@@ -29,6 +29,10 @@ pub(super) struct Observing {
     #[arg(long, value_name = "TRACER", value_parser = ["auto", "ebpf", "seccomp"])]
     pub(super) tracer: Option<String>,
 
+    /// A key that joins this job with those of other machines into one launch.
+    #[arg(long, value_name = "KEY")]
+    pub(super) join: Option<String>,
+
     /// Under sudo: run the command as root, not as the user who invoked sudo.
     #[arg(long)]
     pub(super) as_root: bool,

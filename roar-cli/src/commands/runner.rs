@@ -9,8 +9,9 @@ use std::path::Path;
 
 use super::Context;
 use super::again::{self, Asked};
-use super::draft::{Code, Draft, random_uid, relative_cwd};
+use super::draft::{Code, Draft, Observed, random_uid, relative_cwd};
 use super::observing::Observing;
+use crate::capture::launch::LaunchWatch;
 use crate::capture::{environment, host};
 use crate::clock;
 use crate::error::{CommandError, ErrorKind};
@@ -180,6 +181,7 @@ impl<'a> Runner<'a> {
         let marker = RunningMarker::create(project, &job.partial(backend, project, redactor))
             .map_err(|error| before(error.into()))?;
         let mut fold = Fold::new();
+        let mut watch = LaunchWatch::default();
         let mut log = event_log()?;
         let launch = Launch {
             argv: asked.argv.clone(),
@@ -194,6 +196,7 @@ impl<'a> Runner<'a> {
             if let Some(log) = &mut log {
                 log.record(&event);
             }
+            watch.see(&event);
             fold.push(&event);
         });
         let finished = match finished {
@@ -214,7 +217,11 @@ impl<'a> Runner<'a> {
         let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
         let mut record = job.finish(
             finished,
-            fold,
+            Observed {
+                fold,
+                watch,
+                join: observing.join.as_deref(),
+            },
             backend,
             settings,
             &algorithms,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::launch::Launch;
 use super::packages::Software;
 use super::raw::RawString;
 
@@ -18,6 +19,8 @@ pub struct Conditions {
     pub redactions: Vec<Redaction>,
     /// The software that was used.
     pub software: Software,
+    /// The distributed launch that the job is, or is a part of.
+    pub launch: Option<Launch>,
 }
 
 /// A secret that was taken out of a record. What was there is not kept.
@@ -64,6 +67,8 @@ pub enum RedactedPlace {
     Files,
     /// The origins of packages.
     Packages,
+    /// The launch's id.
+    Launch,
     /// A gap's description.
     Gaps,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{human, inert};
-use crate::model::{GitState, RawString, RedactedPlace, Redaction, Software};
+use crate::model::{GitState, Launch, RawString, RedactedPlace, Redaction, Software};
 
 /// Commit, branch, remote, and whether more than the commit ran.
 pub(super) fn git_line(git: &GitState) -> String {
@@ -119,6 +119,7 @@ pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
             RedactedPlace::Untracked { path } => format!("the copy of {path}"),
             RedactedPlace::Files => "paths".to_owned(),
             RedactedPlace::Packages => "origins of packages".to_owned(),
+            RedactedPlace::Launch => "the launch".to_owned(),
             RedactedPlace::Gaps => "gaps".to_owned(),
         };
         if !places.contains(&place) {
@@ -126,4 +127,17 @@ pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
         }
     }
     places.join(", ")
+}
+
+/// What launched the ranks, and how many were seen.
+pub(super) fn launch_line(launch: &Launch) -> String {
+    let mut line = inert(&launch.kind);
+    let _ = write!(line, ", {} here", human::count(launch.ranks.len(), "rank"));
+    if let Some(size) = launch.world_size {
+        let _ = write!(line, " of {size}");
+    }
+    if let Some(id) = &launch.id {
+        let _ = write!(line, ", {}", inert(id));
+    }
+    line
 }

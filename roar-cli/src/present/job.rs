@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::conditions::{
-    git_line, redactions_line, software_lines, untracked_line, variables_line,
+    git_line, launch_line, redactions_line, software_lines, untracked_line, variables_line,
 };
 use super::dag::{reference, state_style};
 use super::table::{Cell, Column, Table};
@@ -15,8 +15,8 @@ use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::StepState;
 use crate::model::{
     Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, Gap,
-    GitCondition, Hashes, HostFacts, Interpreter, JobKind, JobState, LostEvents, Outcome, Program,
-    RawString, Redaction, StoredJob, Submodule, UntrackedFile,
+    GitCondition, Hashes, HostFacts, Interpreter, JobKind, JobState, Launch, LostEvents, Outcome,
+    Program, RawString, Redaction, StoredJob, Submodule, UntrackedFile,
 };
 
 /// A job as it is shown.
@@ -114,7 +114,11 @@ impl JobView<'_> {
             environment,
             redactions,
             software,
+            launch,
         } = &record.conditions;
+        if let Some(launch) = launch {
+            facts.add("launch", launch_line(launch));
+        }
         for (label, line) in software_lines(software) {
             facts.add(label, line);
         }
@@ -279,6 +283,7 @@ impl JobView<'_> {
                 libraries: &software.libraries,
                 programs: &software.programs,
             },
+            launch: record.conditions.launch.as_ref(),
         })
     }
 }
@@ -441,6 +446,8 @@ struct JobDocument<'a> {
     redactions: &'a [Redaction],
     packages: PackagesDocument<'a>,
     runtime: RuntimeDocument<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launch: Option<&'a Launch>,
 }
 
 #[derive(Serialize)]

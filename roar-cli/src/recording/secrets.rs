@@ -76,6 +76,13 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
             texts.note(&redacted.detectors, &RedactedPlace::Variable { name });
         }
     }
+    if let Some(id) = conditions
+        .launch
+        .as_mut()
+        .and_then(|launch| launch.id.as_mut())
+    {
+        texts.string(id, &RedactedPlace::Launch);
+    }
     for origin in conditions.software.origins.values_mut() {
         texts.string(origin, &RedactedPlace::Packages);
     }
