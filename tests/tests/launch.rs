@@ -159,9 +159,9 @@ fn torchrun_is_one_job_with_ranks() {
     );
     let mut reads = files_of_ranks(&record, "reads", "inputs");
     // The script: read by the rank, unless it came as byte code.
-    reads
-        .values_mut()
-        .for_each(|names| drop(names.remove("train.py")));
+    for names in reads.values_mut() {
+        names.remove("train.py");
+    }
     assert_eq!(
         reads,
         expected(4, |rank| vec![

@@ -131,10 +131,10 @@ impl SessionGraph {
             .map(|(path, list)| (path.clone(), list))
             .collect();
         Self {
-            productions,
             executions,
             sources,
             consumers,
+            productions,
             latest,
             steps,
         }
