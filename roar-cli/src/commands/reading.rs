@@ -1,8 +1,9 @@
 //! What every question to the record needs: the open store, the clock, a session's graph,
 //! the content of a file on disk.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+use hashbrown::HashMap;
 
 use super::Context;
 use crate::capture::hash::{HashCache, Unhashed, hash_files};

@@ -3,7 +3,9 @@
 //! A version is a content at a place. The same content written again at the same place is
 //! the same version, held by its newest producer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use serde::Serialize;
 

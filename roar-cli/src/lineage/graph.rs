@@ -7,7 +7,9 @@
 //! executions only, so executions never form a cycle; *steps* may, when files are updated
 //! in place, and everything that walks steps must bear that.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
 
 use crate::model::{Digest, JobKind, JobUid, RawString};
 
@@ -99,14 +101,7 @@ impl SessionGraph {
     /// Links the executions of one session, given in any order.
     pub fn new(mut executions: Vec<Execution>) -> Self {
         executions.sort_by_key(|execution| execution.job_id);
-        let mut linker = Linker::default();
-        let mut sources = Vec::with_capacity(executions.len());
-        for (index, execution) in executions.iter().enumerate() {
-            linker.note_reads(index, execution);
-            let of_one = linker.sources_of(&executions, execution);
-            linker.add(&executions, index, &of_one);
-            sources.push(of_one);
-        }
+        let (sources, productions) = link(&executions);
         let mut consumers = vec![Vec::new(); executions.len()];
         for (index, of_one) in sources.iter().enumerate() {
             for source in of_one {
@@ -124,11 +119,6 @@ impl SessionGraph {
         let latest = steps
             .iter()
             .filter_map(|(step, list)| Some((*step, *list.last()?)))
-            .collect();
-        let productions = linker
-            .by_path
-            .into_iter()
-            .map(|(path, list)| (path.clone(), list))
             .collect();
         Self {
             executions,
@@ -224,6 +214,21 @@ impl SessionGraph {
             .iter()
             .map(|(path, list)| (path, list.as_slice()))
     }
+}
+
+/// Where the inputs of each execution came from, and who wrote each place.
+fn link(executions: &[Execution]) -> (Vec<Vec<Source>>, HashMap<RawString, Vec<Production>>) {
+    let mut linker = Linker::default();
+    let mut sources = Vec::with_capacity(executions.len());
+    for (index, execution) in executions.iter().enumerate() {
+        linker.note_reads(index, execution);
+        let of_one = linker.sources_of(executions, execution);
+        linker.add(executions, index, &of_one);
+        sources.push(of_one);
+    }
+    let productions = linker.by_path.into_iter();
+    let productions = productions.map(|(path, list)| (path.clone(), list));
+    (sources, productions.collect())
 }
 
 /// What has been produced so far, while the executions are gone through oldest first.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -136,18 +136,42 @@ impl Serialize for RawString {
     }
 }
 
+/// By hand: an untagged enum would buffer every argument of every job of a long listing.
 impl<'de> Deserialize<'de> for RawString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Text(String),
-            Bytes { base64: String },
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = RawString;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or an object with 'base64'")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawString, E> {
+                Ok(text.into())
+            }
+
+            fn visit_string<E: serde::de::Error>(self, text: String) -> Result<RawString, E> {
+                Ok(text.into())
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawString, M::Error> {
+                let mut bytes = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "base64" {
+                        let text: String = map.next_value()?;
+                        bytes = Some(BASE64.decode(text).map_err(M::Error::custom)?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                let bytes = bytes.ok_or_else(|| M::Error::missing_field("base64"))?;
+                Ok(RawString(bytes))
+            }
         }
-        match Form::deserialize(deserializer)? {
-            Form::Text(text) => Ok(text.into()),
-            Form::Bytes { base64 } => BASE64.decode(base64).map(Self).map_err(D::Error::custom),
-        }
+
+        deserializer.deserialize_any(Form)
     }
 }
 

@@ -3,8 +3,9 @@
 //! [`DagView`] is the JSON document; its keys are a published interface. The text form
 //! ([`DagView::text`]) draws the same document and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashMap;
 use serde::Serialize;
 
 use super::dag_text;
