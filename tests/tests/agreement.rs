@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use roar_tests::binary;
@@ -249,7 +250,8 @@ fn a_pipeline_is_the_same_through_both() {
         let dag = project.roar(["dag", "--json"]).succeeds().json();
         for node in dag["nodes"].as_array().expect("a list of steps") {
             let facts = ["step_number", "state", "metrics", "dependencies"];
-            text += &format!("{:?}\n", facts.map(|fact| node[fact].to_string()));
+            writeln!(text, "{:?}", facts.map(|fact| node[fact].to_string()))
+                .expect("a string takes all");
         }
         for step in 1..=STEPS.len() {
             let record = Record::of(&project, &format!("@{step}"));
@@ -259,7 +261,8 @@ fn a_pipeline_is_the_same_through_both() {
                 for path in paths {
                     let hash = &record.entry(list, &path)["hash"];
                     let path = path.strip_prefix(project.root()).unwrap_or(&path);
-                    text += &format!("{step} {list} {} {hash}\n", path.display());
+                    writeln!(text, "{step} {list} {} {hash}", path.display())
+                        .expect("a string takes all");
                 }
             }
         }

@@ -98,10 +98,10 @@ pub fn compare(a: &JobRecord, b: &JobRecord) -> Vec<Layer> {
                 incomplete: unseen(a) || unseen(b),
             }),
         },
-        layer(
-            LayerName::Environment,
-            differences(&environment(a), &environment(b)),
-        ),
+        match (environment(a), environment(b)) {
+            (a, b) if a.is_empty() && b.is_empty() => None,
+            (a, b) => layer(LayerName::Environment, differences(&a, &b)),
+        },
         layer(
             LayerName::Hardware,
             differences(&host(&a.host), &host(&b.host)),
