@@ -242,6 +242,12 @@ impl<'a> Runner<'a> {
                 if let Err(error) = marker.remove() {
                     context.ui.warning(&error.to_string());
                 }
+                let facts = host::selection_facts(project);
+                for met in recording::collections(&record, &facts, settings.collections.min_files) {
+                    if let Err(error) = store.add_collection(recorded.id, &met) {
+                        context.ui.warning(&error.to_string());
+                    }
+                }
                 let stored = StoredJob {
                     id: recorded.id,
                     session_id: recorded.session_id,

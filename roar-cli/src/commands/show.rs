@@ -92,8 +92,10 @@ fn job(
     let job = store
         .job(summary.id)?
         .ok_or_else(|| CommandError::user(format!("job {} was just removed", summary.uid)))?;
+    let collections = store.collections_of(summary.id)?;
     let view = JobView {
         job: &job,
+        collections: &collections,
         project_root: &project.root,
         state: if json {
             None

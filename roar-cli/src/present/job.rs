@@ -18,12 +18,15 @@ use crate::model::{
     GitCondition, Hashes, HostFacts, Interpreter, JobKind, JobState, Launch, LostEvents, Outcome,
     Program, RawString, Redaction, StoredJob, Submodule, UntrackedFile,
 };
+use crate::store::JobCollection;
 
 /// A job as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct JobView<'a> {
     /// The record.
     pub job: &'a StoredJob,
+    /// Its collections.
+    pub collections: &'a [JobCollection],
     /// The absolute folder of the project.
     pub project_root: &'a Path,
     /// The state of its step; none where nobody asked.
@@ -141,8 +144,19 @@ impl JobView<'_> {
         for note in &record.completeness.notes {
             let _ = writeln!(text, "             {}", inert(note));
         }
-        text.push_str(&files("Inputs", &record.inputs, true, cwd, terminal));
-        text.push_str(&files("Outputs", &record.outputs, false, cwd, terminal));
+        let inputs = Side {
+            title: "Inputs",
+            files: &record.inputs,
+            produced: false,
+        };
+        let outputs = Side {
+            title: "Outputs",
+            files: &record.outputs,
+            produced: true,
+        };
+        for side in [inputs, outputs] {
+            text.push_str(&self.files(&side, cwd, terminal));
+        }
         text.push_str(&self.filtered(cwd, terminal));
         text
     }
@@ -167,6 +181,69 @@ impl JobView<'_> {
         }
         heading.push('\n');
         heading
+    }
+
+    /// A table of files. A collection is one line, unless everything is to be listed.
+    fn files(&self, side: &Side<'_>, cwd: &Path, terminal: Terminal) -> String {
+        let mut text = format!(
+            "\n{}\n",
+            Style::Heading.paint(&format!("{} ({})", side.title, side.files.len()))
+        );
+        let mut table = Table::new(vec![
+            Column::new("").flexible(),
+            Column::new("").right(),
+            Column::new(""),
+            Column::new("").expendable(2),
+            Column::new("").expendable(1),
+        ])
+        .indent(2);
+        let collections: Vec<&JobCollection> = self
+            .collections
+            .iter()
+            .filter(|met| met.produced == side.produced)
+            .collect();
+        for met in &collections {
+            let members = side.files.iter().filter(|file| is_member(met, file));
+            let size: u64 = members.filter_map(|file| file.size_bytes).sum();
+            table.row(vec![
+                format!("{}/", paths::shown(&met.folder, cwd)).into(),
+                human::size(size).into(),
+                Cell::new(met.collection.hash().short(), Style::Reference),
+                Cell::new(
+                    format!(
+                        "collection of {}",
+                        human::count(met.collection.members.len(), "file")
+                    ),
+                    Style::Dim,
+                ),
+                Cell::new(String::new(), Style::Plain),
+            ]);
+        }
+        for file in side.files {
+            if !self.all && collections.iter().any(|met| is_member(met, file)) {
+                continue;
+            }
+            let basis = if side.produced {
+                String::new()
+            } else {
+                file.basis.to_string()
+            };
+            table.row(vec![
+                paths::shown(&file.path, cwd).into(),
+                file.size_bytes.map(human::size).unwrap_or_default().into(),
+                match file.hash() {
+                    Some(hash) => Cell::new(hash.short(), Style::Reference),
+                    None => Cell::new("not hashed", Style::Warning),
+                },
+                Cell::new(basis, Style::Dim),
+                Cell::new(
+                    file.note.as_deref().map(inert).unwrap_or_default(),
+                    Style::Warning,
+                ),
+            ]);
+        }
+        text.push_str(&table.render(terminal));
+        text
     }
 
     fn filtered(&self, cwd: &Path, terminal: Terminal) -> String {
@@ -237,6 +314,17 @@ impl JobView<'_> {
                 .outputs
                 .iter()
                 .map(|file| file_document(file, false))
+                .collect(),
+            collections: self
+                .collections
+                .iter()
+                .map(|met| CollectionDocument {
+                    folder: &met.folder,
+                    role: if met.produced { "output" } else { "input" },
+                    name: &met.collection.name,
+                    hash: met.collection.hash(),
+                    files: met.collection.members.len(),
+                })
                 .collect(),
             filtered: self.all.then(|| {
                 record
@@ -359,47 +447,17 @@ fn gap_line(gap: &Gap) -> String {
     format!("{}{times}", inert(&gap.detail))
 }
 
-fn files(
-    title: &str,
-    files: &[FileRecord],
-    with_basis: bool,
-    cwd: &Path,
-    terminal: Terminal,
-) -> String {
-    let mut text = format!(
-        "\n{}\n",
-        Style::Heading.paint(&format!("{title} ({})", files.len()))
-    );
-    let mut table = Table::new(vec![
-        Column::new("").flexible(),
-        Column::new("").right(),
-        Column::new(""),
-        Column::new("").expendable(2),
-        Column::new("").expendable(1),
-    ])
-    .indent(2);
-    for file in files {
-        let basis = if with_basis {
-            file.basis.to_string()
-        } else {
-            String::new()
-        };
-        table.row(vec![
-            paths::shown(&file.path, cwd).into(),
-            file.size_bytes.map(human::size).unwrap_or_default().into(),
-            match file.hash() {
-                Some(hash) => Cell::new(hash.short(), Style::Reference),
-                None => Cell::new("not hashed", Style::Warning),
-            },
-            Cell::new(basis, Style::Dim),
-            Cell::new(
-                file.note.as_deref().map(inert).unwrap_or_default(),
-                Style::Warning,
-            ),
-        ]);
-    }
-    text.push_str(&table.render(terminal));
-    text
+/// Whether a hashed file lies in the folder of a collection.
+fn is_member(met: &JobCollection, file: &FileRecord) -> bool {
+    let below = file.path.as_bytes().strip_prefix(met.folder.as_bytes());
+    file.hash().is_some() && below.is_some_and(|below| below.starts_with(b"/"))
+}
+
+/// Inputs or outputs.
+struct Side<'a> {
+    title: &'static str,
+    files: &'a [FileRecord],
+    produced: bool,
 }
 
 fn absolute_cwd(cwd: &RawString, root: &Path) -> RawString {
@@ -438,6 +496,8 @@ struct JobDocument<'a> {
     interrupted: bool,
     inputs: Vec<FileDocument<'a>>,
     outputs: Vec<FileDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    collections: Vec<CollectionDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filtered: Option<Vec<FilteredDocument<'a>>>,
     completeness: CompletenessDocument<'a>,
@@ -460,6 +520,15 @@ struct FileDocument<'a> {
     basis: Option<Basis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CollectionDocument<'a> {
+    folder: &'a RawString,
+    role: &'static str,
+    name: &'a str,
+    hash: Digest,
+    files: usize,
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 //! The fold says what happened; this is where the disk is looked at afterwards. Every file
 //! that the record names without a content hash carries the reason.
 
+mod collections;
 mod expand;
 mod files;
 mod kept;
@@ -20,6 +21,7 @@ use crate::observe::{InputCause, Observation};
 use crate::settings::Settings;
 use crate::trace::Summary;
 
+pub use collections::collections;
 pub use files::prior_key;
 pub use kept::Keeper;
 pub use secrets::hide_secrets;

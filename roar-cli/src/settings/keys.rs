@@ -147,6 +147,12 @@ pub static KEYS: &[Key] = &[
         doc: "Patch and untracked files of one job are kept up to this size together",
     },
     Key {
+        name: "collections.min_files",
+        kind: Kind::Number,
+        default: "100",
+        doc: "A folder of which a job read or wrote so many files is one collection (0: none is)",
+    },
+    Key {
         name: "registration.omit.enabled",
         kind: Kind::Bool,
         default: "true",

@@ -19,6 +19,8 @@ pub struct Settings {
     pub git: GitSettings,
     /// `record.*`
     pub record: RecordSettings,
+    /// `collections.*`
+    pub collections: CollectionSettings,
     /// `registration.*`
     pub registration: RegistrationSettings,
     /// `logging.*`
@@ -112,6 +114,13 @@ pub struct RecordSettings {
     pub max_job_bytes: u64,
 }
 
+/// Folders that are one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionSettings {
+    /// How many files make a collection; 0: none does.
+    pub min_files: u64,
+}
+
 /// What is left out of whatever leaves the machine, and of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationSettings {
@@ -197,6 +206,9 @@ impl Settings {
                 environment: values.list("record.environment"),
                 max_file_bytes: values.number("record.max_file_bytes"),
                 max_job_bytes: values.number("record.max_job_bytes"),
+            },
+            collections: CollectionSettings {
+                min_files: values.number("collections.min_files"),
             },
             registration: RegistrationSettings {
                 omit: values.on("registration.omit.enabled"),
