@@ -11,6 +11,8 @@ pub mod diagnosis;
 pub mod discard;
 pub mod error;
 pub mod event;
+#[cfg(target_os = "linux")]
+pub mod installation;
 pub mod lineage;
 pub mod model;
 pub mod observe;

@@ -86,6 +86,30 @@ pub fn invoker() -> Result<Option<Invoker>, PrivilegeError> {
 }
 
 impl Invoker {
+    /// The user who owns nothing, for trying out what an ordinary user can do.
+    pub fn nobody() -> Self {
+        const NOBODY: u32 = 65_534;
+        Self {
+            uid: NOBODY,
+            gid: NOBODY,
+            groups: vec![NOBODY],
+            name: "nobody".into(),
+            home: "/".into(),
+        }
+    }
+
+    /// The same user as a member of one more group.
+    #[must_use]
+    pub fn with_group(mut self, group: Option<u32>) -> Self {
+        self.groups.extend(group);
+        self
+    }
+
+    /// The login name.
+    pub fn name(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
     /// Becomes this user for good, in every thread, and takes on the user's HOME, USER and
     /// LOGNAME. To be called while the process has one thread.
     ///

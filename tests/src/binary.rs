@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The `roar` binary, built from the workspace's sources in the profile of the tests.
+/// The `roar` binary, with the loader `roar-bpf` beside it, built from the workspace's sources in the profile of the tests.
 ///
 /// `ROAR_BINARY` names another one to test instead. Cargo gives a test the path of its own
 /// package's binaries only, so the binary is built here; when nothing changed, that costs
@@ -71,7 +71,7 @@ fn build_roar() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(workspace())
-        .args(["build", "--quiet", "--package", "roar-cli", "--bin", "roar"])
+        .args(["build", "--quiet", "--package", "roar-cli", "--bins"])
         .args(["--profile", profile, "--target-dir"])
         .arg(
             profile_folder

@@ -184,6 +184,8 @@ impl Project {
             .env("GIT_CONFIG_GLOBAL", home.join(".gitconfig"))
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
+            // Not the one that this machine may have installed.
+            .env("ROAR_LOADER", "/no/such/loader")
             .env("GIT_AUTHOR_NAME", "A Tester")
             .env("GIT_AUTHOR_EMAIL", "tester@example.org")
             .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")

@@ -16,19 +16,35 @@ pub const ORDINARY_USER: u32 = 64_123;
 #[derive(Debug)]
 pub struct OrdinaryUser<'a> {
     project: &'a Project,
+    may_gain_rights: bool,
 }
 
 impl<'a> OrdinaryUser<'a> {
     /// Gives a project, its home and temporary folder included, to the user.
     pub fn of(project: &'a Project) -> Self {
         give(&project.base());
-        Self { project }
+        Self {
+            project,
+            may_gain_rights: false,
+        }
+    }
+
+    /// The same user, for whom set-user-ID programs and file capabilities work.
+    #[must_use]
+    pub fn who_may_gain_rights(mut self) -> Self {
+        self.may_gain_rights = true;
+        self
     }
 
     /// A command of the project that runs as the user, without any capability or further group,
-    /// and without a way to gain them.
+    /// and, unless the user may gain rights, without a way to them.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        self.command_with(&["--no-new-privs"], program)
+        let options: &[&str] = if self.may_gain_rights {
+            &[]
+        } else {
+            &["--no-new-privs"]
+        };
+        self.command_with(options, program)
     }
 
     /// As [`Self::command`], with options of `setpriv` in place of `--no-new-privs`.

@@ -26,6 +26,8 @@ mod reset;
 mod run;
 #[cfg(target_os = "linux")]
 mod runner;
+#[cfg(target_os = "linux")]
+mod setup;
 mod show;
 mod status;
 mod verify;
@@ -79,6 +81,8 @@ enum Command {
     Config(config::Args),
     Doctor(doctor::Args),
     Env(env::Args),
+    #[cfg(target_os = "linux")]
+    Setup(setup::Args),
 }
 
 /// What every command is given.
@@ -128,5 +132,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Config(args) => config::run(context, args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Env(args) => env::run(context, args),
+        #[cfg(target_os = "linux")]
+        Command::Setup(args) => setup::run(context, &args),
     }
 }

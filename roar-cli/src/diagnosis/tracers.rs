@@ -1,8 +1,5 @@
 //! Each tracer, set up as `roar run` would and let go again.
 
-#[cfg(target_os = "linux")]
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 #[cfg(target_os = "linux")]
@@ -10,7 +7,7 @@ use super::machine::{Facts, LOCKDOWN_MEND, TYPES_MEND};
 #[cfg(target_os = "linux")]
 use crate::settings::TracerChoice;
 #[cfg(target_os = "linux")]
-use crate::trace::{NoTracer, Tracer, Wanted};
+use crate::trace::{NoTracer, Tracer, Wanted, with_causes};
 
 /// How a tracer stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +16,9 @@ pub struct Backend {
     pub name: &'static str,
     /// Whether it can run here and now.
     pub ready: bool,
+    /// What it can run through or with; none when it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<&'static str>,
     /// What is missing; none when it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
@@ -42,6 +42,7 @@ pub(super) fn none() -> Vec<Backend> {
     let backend = |name| Backend {
         name,
         ready: false,
+        through: None,
         missing: Some("observing a command needs Linux".to_owned()),
         mend: Vec::new(),
     };
@@ -54,39 +55,31 @@ fn tried(name: &'static str, choice: TracerChoice, facts: &Facts) -> Backend {
         choice,
         ..Wanted::default()
     }) {
-        Ok(_) => Backend {
+        Ok(tracer) => Backend {
             name,
             ready: true,
+            through: Some(tracer.through()),
             missing: None,
             mend: Vec::new(),
         },
         Err(error) => Backend {
             name,
             ready: false,
-            missing: Some(with_causes(&error)),
+            through: None,
+            missing: Some(with_causes(without_name(&error))),
             mend: mends(&error, facts),
         },
     }
 }
 
-/// An error and everything behind it, on one line.
+/// The error without the wrapper, which would only repeat the tracer's name.
 #[cfg(target_os = "linux")]
-fn with_causes(error: &NoTracer) -> String {
-    // The wrapper would only repeat the tracer's name.
-    let error: &dyn std::error::Error = match error {
+fn without_name(error: &NoTracer) -> &dyn std::error::Error {
+    match error {
         NoTracer::Ebpf(error) => error.as_ref(),
         NoTracer::Seccomp(error) => error,
         error => error,
-    };
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // A string can always be written to.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
     }
-    let first = text.lines().next().unwrap_or_default();
-    first.to_owned()
 }
 
 /// What would mend it, given what is known of the machine.
@@ -106,7 +99,7 @@ fn mends(error: &NoTracer, facts: &Facts) -> Vec<String> {
         return one(LOCKDOWN_MEND);
     }
     if !load.is_permission() {
-        return Vec::new();
+        return error.hints();
     }
     if facts.is_user_namespace {
         return one("run roar outside of the user namespace (rootless container, unshare -U)");

@@ -42,7 +42,13 @@ pub fn text(diagnosis: &Diagnosis) -> String {
 
 fn tracer(text: &mut String, backend: &Backend) {
     match &backend.missing {
-        None => line(text, backend.name, State::Ok, "ready", &[]),
+        None => {
+            let found = match backend.through {
+                Some(through) => format!("ready: {through}"),
+                None => "ready".to_owned(),
+            };
+            line(text, backend.name, State::Ok, &found, &[]);
+        }
         Some(missing) => line(text, backend.name, State::Note, missing, &backend.mend),
     }
 }

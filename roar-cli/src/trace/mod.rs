@@ -7,6 +7,8 @@
 pub mod replay;
 
 #[cfg(target_os = "linux")]
+mod descriptors;
+#[cfg(target_os = "linux")]
 pub mod ebpf;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
@@ -28,6 +30,17 @@ pub use select::{NoTracer, Tracer, Wanted};
 pub use supervise::{Finished, Launch, asked_to_end, run};
 
 use crate::model::{Gap, LostEvents};
+
+/// An error and everything behind it, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.lines().next().unwrap_or_default().to_owned()
+}
 
 /// What a tracer says at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! Which tracer can run here, and why not the others.
 
 #[cfg(target_os = "linux")]
-use super::ebpf::{EbpfTracer, KernelLog, LoadError};
+use super::ebpf::{EBPF_HINT, EbpfTracer, KernelLog, LoadError};
 #[cfg(target_os = "linux")]
 use super::seccomp;
+#[cfg(target_os = "linux")]
+use super::with_causes;
 use crate::settings::TracerChoice;
 use std::path::Path;
 
@@ -125,12 +127,13 @@ impl Tracer {
                 ..
             } => {
                 let why = if error.is_permission() {
-                    "eBPF needs CAP_BPF and CAP_PERFMON (sudo roar run …)".to_owned()
+                    EBPF_HINT.to_owned()
                 } else {
-                    format!(
-                        "eBPF cannot run here: {}",
-                        error.to_string().lines().next()?.trim_end_matches(':')
-                    )
+                    let mut why = format!("eBPF cannot run here: {}", with_causes(error.as_ref()));
+                    for hint in error.hints() {
+                        why = format!("{why}; {hint}");
+                    }
+                    why
                 };
                 Some(format!("observing through seccomp: {why}"))
             }
@@ -147,6 +150,24 @@ impl Tracer {
         }
     }
 
+    /// What makes it possible here, for those who ask how it is that it works.
+    pub fn through(&self) -> &'static str {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Ebpf(tracer) if tracer.is_through_loader() => "the installed loader",
+            #[cfg(target_os = "linux")]
+            Self::Ebpf(_) => "own capabilities",
+            #[cfg(target_os = "linux")]
+            Self::Seccomp { prepared, .. } if prepared.is_undisturbed() => {
+                "user notification that signals do not interrupt"
+            }
+            #[cfg(target_os = "linux")]
+            Self::Seccomp { .. } => {
+                "user notification; signals may interrupt calls (Linux before 5.19)"
+            }
+        }
+    }
+
     /// The back-end's name on the record.
     pub fn name(&self) -> &'static str {
         match self {
@@ -158,22 +179,19 @@ impl Tracer {
     }
 }
 
-/// How eBPF is had, in one line.
-#[cfg(target_os = "linux")]
-const EBPF_HINT: &str =
-    "eBPF needs the capabilities CAP_BPF and CAP_PERFMON: use `sudo roar run …`";
-
 impl NoTracer {
     /// What would mend it.
     pub fn hints(&self) -> Vec<String> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Ebpf(error) if error.is_permission() => vec![EBPF_HINT.to_owned()],
+            Self::Ebpf(error) => error.hints(),
             #[cfg(target_os = "linux")]
             Self::Seccomp(error) => vec![error.mend().to_owned()],
             #[cfg(target_os = "linux")]
-            Self::Neither { seccomp, .. } => {
-                vec![EBPF_HINT.to_owned(), seccomp.mend().to_owned()]
+            Self::Neither { ebpf, seccomp } => {
+                let mut hints = ebpf.hints();
+                hints.push(seccomp.mend().to_owned());
+                hints
             }
             _ => Vec::new(),
         }

@@ -15,6 +15,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("settings", &["error", "model", "project"]),
     ("trace", &["clock", "event", "model", "settings"]),
     ("privilege", &[]),
+    ("installation", &["trace"]),
     (
         "capture",
         &["clock", "event", "model", "observe", "project", "settings"],
@@ -46,6 +47,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("commands", &["*"]),
     ("main", &["*"]),
+    ("loader", &["trace"]),
 ];
 
 /// Imports that the layers would let through, and why they are wrong all the same.

@@ -2,26 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use aya_log::EbpfLogger;
 use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use aya_obj::{Features, Object, ProgramSection};
-use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, lost, names};
+use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, names};
 
+use super::attached::Parts;
 use super::btf::{BtfError, KernelTypes};
 use super::cgroup::CgroupError;
 use super::classes::class_table;
 use super::layout::kernel_layout;
+use super::loader::LoaderError;
 use super::sys;
 
 /// The compiled programs; `cargo xtask build-ebpf` makes the file.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar.bpf.o");
 
 /// The ring of aya-log's messages.
-const LOG_MAP: &str = "AYA_LOGS";
+pub(super) const LOG_MAP: &str = "AYA_LOGS";
 
 /// Where the kernel keeps its type information.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -70,6 +70,9 @@ pub enum LoadError {
     /// The cgroup that was asked for is not to be had.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// There is a loader, and it could not.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
 }
 
 impl LoadError {
@@ -78,7 +81,20 @@ impl LoadError {
     pub fn is_permission(&self) -> bool {
         matches!(self, Self::Bpf { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
+
+    /// What would mend it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Loader(error) => vec![error.mend().to_owned()],
+            error if error.is_permission() => vec![EBPF_HINT.to_owned()],
+            _ => Vec::new(),
+        }
+    }
 }
+
+/// How an ordinary user has eBPF, in one line.
+pub const EBPF_HINT: &str = "eBPF needs CAP_BPF and CAP_PERFMON: `sudo roar setup` once gives them \
+                             to a small loader, or use `sudo roar run …`";
 
 /// The private type-information error, boxed for the public enum.
 #[derive(Debug, thiserror::Error)]
@@ -106,57 +122,13 @@ impl log::Log for KernelLog {
     fn flush(&self) {}
 }
 
-/// Loaded and attached programs; everything is undone when this is dropped.
-pub(super) struct Loaded {
-    pub(super) events: RingBuf<MapData>,
-    events_fd: OwnedFd,
-    cgroup: Option<OwnedFd>,
-    pub(super) lost: PerCpuArray<MapData, u64>,
-    /// Whether io_uring is followed.
-    pub(super) follows_uring: bool,
-    /// The programs' debug messages, when they were asked for.
-    pub(super) log: Option<EbpfLogger<KernelLog>>,
-    programs: Vec<OwnedFd>,
-    _links: Vec<OwnedFd>,
-}
-
-impl Loaded {
-    /// The ring buffer's descriptor.
-    pub(super) fn events_descriptor(&self) -> BorrowedFd<'_> {
-        // aya's RingBuf offers the raw descriptor only; the map inside it owns one.
-        self.events_fd.as_fd()
-    }
-
-    /// From here on everything that runs in the cgroup is traced.
-    pub(super) fn trace_cgroup(&self, cgroup: BorrowedFd<'_>) -> Result<(), LoadError> {
-        let map = self.cgroup.as_ref().ok_or_else(|| missing(names::CGROUP))?;
-        sys::put_cgroup(map.as_fd(), cgroup).map_err(refused("BPF_MAP_UPDATE_ELEM", names::CGROUP))
-    }
-
-    /// Program runs that the kernel skipped.
-    pub(super) fn recursion_misses(&self) -> io::Result<u64> {
-        self.programs
-            .iter()
-            .map(|program| sys::recursion_misses(program.as_fd()))
-            .sum()
-    }
-
-    /// The counters of `roar_common::lost`, summed over the CPUs.
-    pub(super) fn lost_counts(&self) -> Result<[u64; lost::COUNT as usize], aya::maps::MapError> {
-        let mut counts = [0; lost::COUNT as usize];
-        for (index, count) in counts.iter_mut().enumerate() {
-            *count = self.lost.get(&(index as u32), 0)?.iter().sum();
-        }
-        Ok(counts)
-    }
+/// What tells one build of the programs from another.
+pub(super) fn object_digest() -> blake3::Hash {
+    blake3::hash(OBJECT)
 }
 
 /// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
-pub(super) fn load(
-    config: &Config,
-    ring_bytes: u32,
-    log: Option<KernelLog>,
-) -> Result<Loaded, LoadError> {
+pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Parts, LoadError> {
     let types = KernelTypes::parse(std::fs::read(KERNEL_BTF).map_err(LoadError::NoKernelTypes)?)?;
     let layout = kernel_layout(&types)?;
     if config.owner != ANY_OWNER && layout.mm_flags == 0 {
@@ -164,14 +136,14 @@ pub(super) fn load(
         return Err(BtfError::Missing(unknown.into()).into());
     }
     let mut object = Object::parse(OBJECT).map_err(damaged)?;
-    patch_globals(&mut object, config, &layout, log.is_some())?;
+    patch_globals(&mut object, config, &layout, debug)?;
     let btf = object
         .fixup_and_sanitize_btf(&btf_features())
         .map_err(damaged)?
         .ok_or_else(|| LoadError::Object("no type information".into()))?
         .to_bytes();
     let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
-    let mut maps = create_maps(&mut object, config, ring_bytes, log.is_some())?;
+    let mut maps = create_maps(&mut object, config, ring_bytes, debug)?;
     let sections: HashSet<usize> = object
         .functions
         .keys()
@@ -228,37 +200,22 @@ pub(super) fn load(
     for (program, (name, _)) in programs.iter().zip(&wanted) {
         links.push(sys::attach(program.as_fd()).map_err(refused("BPF_RAW_TRACEPOINT_OPEN", name))?);
     }
-    let log = match (log, programs.first()) {
-        (Some(log), Some(program)) => {
-            let id = sys::program_id(program.as_fd()).map_err(refused("info", LOG_MAP))?;
-            Some(EbpfLogger::init_from_id_with_logger(id, log).map_err(damaged)?)
-        }
-        _ => None,
-    };
-    let events_fd = maps
-        .get(names::EVENTS)
-        .ok_or_else(|| missing(names::EVENTS))?
-        .1
-        .try_clone()
-        .map_err(refused("dup", names::EVENTS))?;
-    let cgroup = maps.remove(names::CGROUP).map(|(_, fd)| fd);
-    let events = take(&mut maps, names::EVENTS)?;
-    let lost = take(&mut maps, names::LOST)?;
-    Ok(Loaded {
-        events: RingBuf::try_from(events).map_err(damaged)?,
-        lost: PerCpuArray::try_from(lost).map_err(damaged)?,
-        events_fd,
-        cgroup,
-        follows_uring,
-        log,
+    Ok(Parts {
+        events: take(&mut maps, names::EVENTS)?,
+        lost: take(&mut maps, names::LOST)?,
+        cgroup: maps.remove(names::CGROUP).map(|(_, descriptor)| descriptor),
         programs,
-        _links: links,
+        links,
+        follows_uring,
     })
 }
 
+/// How many programs follow io_uring.
+pub(super) const URING: usize = 2;
+
 /// The programs that follow io_uring and their tracepoints, where the kernel lets them: a request
 /// that was taken is told of by another name before Linux 6.4, and by other arguments before 6.0.
-fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static str); 2]> {
+fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static str); URING]> {
     let submitted = ["io_uring_submit_req", "io_uring_submit_sqe"]
         .into_iter()
         .find(|tracepoint| match types.arguments(&type_name(tracepoint)) {
@@ -274,7 +231,7 @@ fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static str); 
 }
 
 /// The other programs and their tracepoints, in order of attachment.
-const PROGRAMS: [(&str, &str); 4] = [
+pub(super) const PROGRAMS: [(&str, &str); 4] = [
     ("roar_newtask", "task_newtask"),
     ("roar_exit", "sched_process_exit"),
     ("roar_exec", "sched_process_exec"),
@@ -366,20 +323,24 @@ fn create_maps(
     Ok(maps)
 }
 
-fn take(maps: &mut Maps, name: &str) -> Result<Map, LoadError> {
-    let (_, fd) = maps.remove(name).ok_or_else(|| missing(name))?;
-    Map::from_map_data(MapData::from_fd(fd).map_err(damaged)?).map_err(damaged)
+fn take(maps: &mut Maps, name: &str) -> Result<OwnedFd, LoadError> {
+    let map = maps.remove(name);
+    map.map(|(_, descriptor)| descriptor)
+        .ok_or_else(|| missing(name))
 }
 
-fn missing(map: &str) -> LoadError {
+pub(super) fn missing(map: &str) -> LoadError {
     LoadError::Object(format!("no map {map}"))
 }
 
-fn damaged(error: impl std::fmt::Display) -> LoadError {
+pub(super) fn damaged(error: impl std::fmt::Display) -> LoadError {
     LoadError::Object(error.to_string())
 }
 
-fn refused(operation: &'static str, object: &str) -> impl FnOnce(io::Error) -> LoadError {
+pub(super) fn refused(
+    operation: &'static str,
+    object: &str,
+) -> impl FnOnce(io::Error) -> LoadError {
     let object = object.to_owned();
     move |source| LoadError::Bpf {
         operation,

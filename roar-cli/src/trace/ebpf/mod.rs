@@ -1,8 +1,10 @@
 //! Tracing by eBPF: complete, cheap, and in need of CAP_BPF and CAP_PERFMON.
 //!
 //! `load` puts the programs into the kernel, `decode` reads what they send, `translate` makes
-//! events of it. What the programs do is told in roar-ebpf. Minimum kernel: 5.17 with BTF.
+//! events of it; `loader` does the first for users who may not. What the programs do is told in
+//! roar-ebpf. Minimum kernel: 5.17 with BTF.
 
+mod attached;
 mod btf;
 mod cgroup;
 mod classes;
@@ -10,6 +12,7 @@ mod decode;
 mod identity;
 mod layout;
 mod load;
+pub mod loader;
 mod mounts;
 mod sys;
 mod translate;
@@ -21,9 +24,9 @@ use std::path::Path;
 use roar_common::{ANY_OWNER, Config, REGISTER_PRCTL, lost, role};
 
 pub use cgroup::CgroupError;
-pub use load::{BtfErrorBox, KernelLog, LoadError};
+pub use load::{BtfErrorBox, EBPF_HINT, KernelLog, LoadError};
 
-use self::load::Loaded;
+use self::attached::Loaded;
 use self::translate::Translator;
 use super::Summary;
 use crate::event::TraceEvent;
@@ -38,12 +41,14 @@ pub struct EbpfTracer {
     cookie: u64,
     translator: Translator,
     malformed: u64,
+    through_loader: bool,
 }
 
 impl EbpfTracer {
-    /// Loads and attaches the programs. Besides the command, everything that runs in `cgroup`
-    /// (v2) is traced. `ring_bytes` is for tests of loss; a power of two. `log` takes the
-    /// programs' debug messages, which are compiled out without it.
+    /// Loads and attaches the programs: with own capabilities, else through the installed
+    /// loader. `ring_bytes` is for tests of loss; a power of two. `log` takes the programs'
+    /// debug messages, which are compiled out without it. Besides the command, everything that
+    /// runs in `cgroup` (v2) is traced. The loader offers neither.
     ///
     /// # Errors
     /// The kernel lacks what is needed, or refuses; there is no such cgroup.
@@ -54,24 +59,51 @@ impl EbpfTracer {
     ) -> Result<Self, LoadError> {
         let cgroup = cgroup.map(cgroup::open).transpose()?;
         let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
+        // Who may not alone would learn that only after 10 ms of preparations.
+        if let Some(loader) =
+            loader::installed().filter(|_| cgroup.is_none() && !has_capabilities())
+        {
+            return Self::attach_through(&loader, Some(ring_bytes));
+        }
         let cookie = random_number();
         let config = Config {
             with_cgroup: u64::from(cgroup.is_some()),
             ..config(cookie, ring_bytes)
         };
-        let loaded = load::load(&config, ring_bytes, log)?;
+        let parts = load::load(&config, ring_bytes, log.is_some())?;
+        let loaded = Loaded::from_parts(parts, log)?;
         if let Some(cgroup) = cgroup {
             // roar may be in that cgroup itself.
             super::sys::prctl_unknown(REGISTER_PRCTL, cookie, role::OBSERVER);
             loaded.trace_cgroup(cgroup.as_fd())?;
         }
+        Ok(Self::of(loaded, cookie, false))
+    }
+
+    /// Has a loader load and attach the programs.
+    ///
+    /// # Errors
+    /// As [`Self::attach`], and what can be wrong with the loader.
+    pub fn attach_through(loader: &Path, ring_bytes: Option<u32>) -> Result<Self, LoadError> {
+        let cookie = random_number();
+        let loaded = loader::ask(loader, cookie, ring_bytes.unwrap_or(RING_BYTES))?;
+        Ok(Self::of(loaded, cookie, true))
+    }
+
+    fn of(loaded: Loaded, cookie: u64, through_loader: bool) -> Self {
         let translator = Translator::new(loaded.follows_uring);
-        Ok(Self {
+        Self {
             loaded,
             cookie,
             translator,
             malformed: 0,
-        })
+            through_loader,
+        }
+    }
+
+    /// Whether the installed loader attached the programs.
+    pub fn is_through_loader(&self) -> bool {
+        self.through_loader
     }
 
     /// What the forked child does right before it executes the command: one call that only the
@@ -208,6 +240,15 @@ fn config(cookie: u64, ring_bytes: u32) -> Config {
         },
         secret: random_number(),
     }
+}
+
+/// Whether this process has what bpf(2) asks for.
+fn has_capabilities() -> bool {
+    use rustix::thread::CapabilitySet;
+    rustix::thread::capabilities(None).is_ok_and(|sets| {
+        let wanted = CapabilitySet::BPF | CapabilitySet::PERFMON;
+        sets.effective.contains(wanted) || sets.effective.contains(CapabilitySet::SYS_ADMIN)
+    })
 }
 
 /// A value that no other program passes by chance.

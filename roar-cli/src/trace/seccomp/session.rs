@@ -21,6 +21,7 @@ use super::supervisor::{Sink, Supervisor};
 use super::sys::{self, Slots};
 use crate::event::TraceEvent;
 use crate::model::{Gap, GapKind, LostEvents};
+use crate::trace::descriptors;
 
 /// How long the end waits for a supervisor that hangs in a file system.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -83,6 +84,11 @@ pub fn prepare(features: Features) -> Result<Prepared, StartError> {
 }
 
 impl Prepared {
+    /// Whether signals leave a call alone while it is looked at.
+    pub fn is_undisturbed(&self) -> bool {
+        self.features.wait_killable
+    }
+
     /// What the forked child has to run last before its exec
     /// (`std::os::unix::process::CommandExt::pre_exec`). Safe after a fork: it takes no lock
     /// and no memory. It leaves stdin, stdout, stderr, terminal, process group, signals and
@@ -290,19 +296,6 @@ fn receive_listener(socket: &OwnedFd, stop: &OwnedFd) -> Option<OwnedFd> {
 
 /// Takes one descriptor from a socket.
 pub(super) fn take_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0u8; 1];
-    rustix::net::recvmsg(
-        socket,
-        &mut [io::IoSliceMut::new(&mut byte)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .ok()?;
-    control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    })
+    let (_, descriptors) = descriptors::receive(socket.as_fd(), &mut [0]).ok()?;
+    descriptors.into_iter().next()
 }

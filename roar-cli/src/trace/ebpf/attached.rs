@@ -1,0 +1,149 @@
+//! Programs at work, as the descriptors that hold them and what is read through these.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya_log::EbpfLogger;
+use roar_common::{lost, names};
+
+use super::load::{KernelLog, LOG_MAP, LoadError, PROGRAMS, URING, damaged, missing, refused};
+use super::sys;
+
+/// What is left in hand once everything is loaded and attached, in plain descriptors: they can
+/// go to another process, and all is undone when the last of them is closed.
+pub(super) struct Parts {
+    pub(super) events: OwnedFd,
+    pub(super) lost: OwnedFd,
+    /// Where the cgroup goes that is to be traced. Who may write it may trace others' processes:
+    /// it stays with whoever loaded the programs.
+    pub(super) cgroup: Option<OwnedFd>,
+    pub(super) programs: Vec<OwnedFd>,
+    pub(super) links: Vec<OwnedFd>,
+    /// Whether io_uring is followed.
+    pub(super) follows_uring: bool,
+}
+
+impl Parts {
+    /// The descriptors that another process may have, in the order that [`Self::from_descriptors`] takes.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        let Self {
+            events,
+            lost,
+            cgroup: _,
+            programs,
+            links,
+            follows_uring: _,
+        } = self;
+        [events, lost].into_iter().chain(programs).chain(links)
+    }
+
+    /// What another process sent.
+    pub(super) fn from_descriptors(
+        descriptors: Vec<OwnedFd>,
+        follows_uring: bool,
+    ) -> Result<Self, LoadError> {
+        let count = if follows_uring {
+            PROGRAMS.len() + URING
+        } else {
+            PROGRAMS.len()
+        };
+        let mut descriptors = descriptors.into_iter();
+        let (Some(events), Some(lost)) = (descriptors.next(), descriptors.next()) else {
+            return Err(LoadError::Object("the loader sent no maps".into()));
+        };
+        let programs: Vec<_> = descriptors.by_ref().take(count).collect();
+        let links: Vec<_> = descriptors.collect();
+        if programs.len() != count || links.len() != count {
+            return Err(LoadError::Object("the loader sent too few programs".into()));
+        }
+        Ok(Self {
+            events,
+            lost,
+            cgroup: None,
+            programs,
+            links,
+            follows_uring,
+        })
+    }
+}
+
+/// Loaded and attached programs; everything is undone when this is dropped.
+pub(super) struct Loaded {
+    pub(super) events: RingBuf<MapData>,
+    events_fd: OwnedFd,
+    cgroup: Option<OwnedFd>,
+    lost: PerCpuArray<MapData, u64>,
+    /// Whether io_uring is followed.
+    pub(super) follows_uring: bool,
+    /// The programs' debug messages, when they were asked for.
+    pub(super) log: Option<EbpfLogger<KernelLog>>,
+    programs: Vec<OwnedFd>,
+    _links: Vec<OwnedFd>,
+}
+
+impl Loaded {
+    /// Opens the maps for reading. Needs no capability from Linux 5.19 on; before, bpf(2) is
+    /// closed to ordinary users where kernel.unprivileged_bpf_disabled is set.
+    pub(super) fn from_parts(parts: Parts, log: Option<KernelLog>) -> Result<Self, LoadError> {
+        let Parts {
+            events,
+            lost,
+            cgroup,
+            programs,
+            links,
+            follows_uring,
+        } = parts;
+        let log = match (log, programs.first()) {
+            (Some(log), Some(program)) => {
+                let id = sys::program_id(program.as_fd()).map_err(refused("info", LOG_MAP))?;
+                Some(EbpfLogger::init_from_id_with_logger(id, log).map_err(damaged)?)
+            }
+            _ => None,
+        };
+        let events_fd = events.try_clone().map_err(refused("dup", names::EVENTS))?;
+        Ok(Self {
+            events: RingBuf::try_from(map(events)?).map_err(damaged)?,
+            lost: PerCpuArray::try_from(map(lost)?).map_err(damaged)?,
+            events_fd,
+            cgroup,
+            follows_uring,
+            log,
+            programs,
+            _links: links,
+        })
+    }
+
+    /// The ring buffer's descriptor.
+    pub(super) fn events_descriptor(&self) -> BorrowedFd<'_> {
+        // aya's RingBuf offers the raw descriptor only; the map inside it owns one.
+        self.events_fd.as_fd()
+    }
+
+    /// From here on everything that runs in the cgroup is traced.
+    pub(super) fn trace_cgroup(&self, cgroup: BorrowedFd<'_>) -> Result<(), LoadError> {
+        let map = self.cgroup.as_ref().ok_or_else(|| missing(names::CGROUP))?;
+        sys::put_cgroup(map.as_fd(), cgroup).map_err(refused("BPF_MAP_UPDATE_ELEM", names::CGROUP))
+    }
+
+    /// Program runs that the kernel skipped.
+    pub(super) fn recursion_misses(&self) -> io::Result<u64> {
+        self.programs
+            .iter()
+            .map(|program| sys::recursion_misses(program.as_fd()))
+            .sum()
+    }
+
+    /// The counters of `roar_common::lost`, summed over the CPUs.
+    pub(super) fn lost_counts(&self) -> Result<[u64; lost::COUNT as usize], aya::maps::MapError> {
+        let mut counts = [0; lost::COUNT as usize];
+        for (index, count) in counts.iter_mut().enumerate() {
+            *count = self.lost.get(&(index as u32), 0)?.iter().sum();
+        }
+        Ok(counts)
+    }
+}
+
+fn map(descriptor: OwnedFd) -> Result<Map, LoadError> {
+    Map::from_map_data(MapData::from_fd(descriptor).map_err(damaged)?).map_err(damaged)
+}
