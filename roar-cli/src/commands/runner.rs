@@ -292,14 +292,15 @@ fn before(error: CommandError) -> CommandError {
     }
 }
 
-/// Says which tracer had to be taken, once in a project unless asked for more words.
+/// Says which tracer had to be taken and why, once in a project for each reason unless asked for
+/// more words.
 fn tell_once(ui: &Ui, project: &Project, fallback: &str, verbose: bool) {
     let told = project.directory().join("tracer-told");
-    let is_new = File::options()
-        .write(true)
-        .create_new(true)
-        .open(told)
-        .is_ok();
+    let is_new = std::fs::read(&told).ok().as_deref() != Some(fallback.as_bytes());
+    if is_new {
+        // What cannot be remembered is said again.
+        drop(std::fs::write(&told, fallback));
+    }
     if is_new || verbose {
         ui.note(fallback);
     }
