@@ -9,6 +9,7 @@
 pub mod binary;
 pub mod mount;
 pub mod oracle;
+pub mod programs;
 pub mod project;
 pub mod record;
 pub mod redact;

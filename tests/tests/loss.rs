@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use roar_tests::mount::Mount;
+use roar_tests::programs;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met, require_bpf};
@@ -131,20 +131,18 @@ fn killed_roar_leaves_nothing_but_a_lost_job() {
     assert_eq!(started, "started\n");
     // Waiting for roar would close it.
     let mut input = roar.stdin.take().expect("piped");
-    let programs = programs_of(roar.id());
+    let programs = programs::held_by(roar.id());
     assert!(
         !programs.is_empty(),
         "roar holds its programs while it runs"
     );
-    assert!(programs.iter().all(|id| is_loaded(id)), "{programs:?}");
+    assert!(
+        programs.iter().all(|id| programs::is_loaded(id)),
+        "{programs:?}"
+    );
     kill_process(Pid::from_child(&roar), Signal::KILL).expect("roar is there");
     roar.wait().expect("reaped");
-    // The kernel frees programs after a grace period.
-    let patience = Instant::now() + Duration::from_secs(20);
-    while programs.iter().any(|id| is_loaded(id)) {
-        assert!(Instant::now() < patience, "still loaded: {programs:?}");
-        std::thread::yield_now();
-    }
+    programs::wait_until_gone(&programs);
 
     // The command did not notice: it still gets its line, and writes it.
     std::io::Write::write_all(&mut input, b"go on\n").expect("the command reads");
@@ -157,28 +155,4 @@ fn killed_roar_leaves_nothing_but_a_lost_job() {
     let log = project.roar(["log", "--json"]).succeeds().json();
     let text = log.to_string();
     assert!(text.contains("\"lost\""), "{text}");
-}
-
-/// The ids of the BPF programs that a process holds.
-fn programs_of(process: u32) -> Vec<String> {
-    let folder = format!("/proc/{process}/fdinfo");
-    let entries = std::fs::read_dir(folder).expect("the process lives");
-    entries
-        .flatten()
-        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
-        .filter(|text| text.contains("prog_type:"))
-        .filter_map(|text| {
-            let line = text.lines().find(|line| line.starts_with("prog_id:"))?;
-            Some(line.split_whitespace().nth(1)?.to_owned())
-        })
-        .collect()
-}
-
-fn is_loaded(program: &str) -> bool {
-    let mut command = Command::new("bpftool");
-    let shown = command
-        .args(["prog", "show", "id", program])
-        .output()
-        .expect("bpftool runs");
-    shown.status.success()
 }

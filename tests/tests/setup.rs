@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use roar_tests::binary::{roar, workspace};
 use roar_tests::mount::Mount;
+use roar_tests::programs;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met};
@@ -103,6 +104,20 @@ fn an_ordinary_user_traces_with_ebpf() {
     let doctor = doctor.succeeds().json();
     assert_eq!(doctor["tracer"], "ebpf", "{doctor:#}");
     assert_eq!(doctor["backends"][0]["through"], "the installed loader");
+    let machine = doctor["machine"].as_array().expect("a list of checks");
+    let loader = machine.iter().find(|check| check["name"] == "loader");
+    let place = installed.path().display().to_string();
+    assert_eq!(loader.expect("it is named")["value"], place.as_str());
+
+    // Inside of the command: both are observed, and the inner one's loader is no gap.
+    let mut run = installed.roar(&user);
+    run.args(["run", "-q"]).arg(user.within_reach(roar()));
+    Transcript::of(run.args(["run", "-q", "--tracer", "ebpf", "cp", "in", "inner"])).succeeds();
+    let record = Record::of(&project, "@3");
+    assert!(record.is_complete(), "{:#}", record.json);
+    let copy = project.path("inner");
+    assert!(record.outputs().contains(&copy), "{:#}", record.json);
+    assert_eq!(Record::of(&project, "@2").outputs(), [copy].into());
 
     // The loader has no capabilities to give under no_new_privs.
     let user = OrdinaryUser::of(&project);
@@ -168,6 +183,42 @@ fn processes_of_others_are_not_traced() {
     assert!(seen > 0);
     drop(tracer.stdin.take());
     assert!(tracer.wait().expect("a child").success());
+}
+
+/// The loader ends at once and leaves everything to roar; when that is killed, nothing stays
+/// in the kernel.
+#[test]
+fn nothing_stays_in_the_kernel() {
+    if !met(&NEEDS) || !met(&[Need::Program("bpftool")]) {
+        return;
+    }
+    let (installed, project) = (Installed::new(), project());
+    let user = OrdinaryUser::of(&project).who_may_gain_rights();
+    let mut roar = installed
+        .roar(&user)
+        .args(["run", "-q", "--tracer", "ebpf"])
+        .args(["sh", "-c", "echo started; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("roar starts");
+    // Kept open until the end: the command waits for it.
+    let input = roar.stdin.take().expect("piped");
+    let mut started = String::new();
+    BufReader::new(roar.stdout.as_mut().expect("piped"))
+        .read_line(&mut started)
+        .expect("the command speaks");
+    assert_eq!(started, "started\n");
+    let programs = programs::held_by(roar.id());
+    assert!(programs.len() >= 4, "{programs:?}");
+    assert!(programs.iter().all(|id| programs::is_loaded(id)));
+    let children = format!("/proc/{0}/task/{0}/children", roar.id());
+    let children = fs::read_to_string(children).expect("it lives");
+    assert_eq!(children.split_whitespace().count(), 1, "the command alone");
+    roar.kill().expect("it lives");
+    roar.wait().expect("a child");
+    programs::wait_until_gone(&programs);
+    drop(input);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Check, State};
+use crate::trace::ebpf::loader;
 
 /// Where the kernel keeps its type information.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -83,6 +84,7 @@ impl Facts {
             self.types(),
             self.locked_down(),
             self.capabilities(),
+            installed_loader(),
             sysctls(),
             tracefs(),
             cgroup(),
@@ -178,6 +180,17 @@ pub(super) const TYPES_MEND: &str =
 /// What mends a kernel that is locked down too far.
 pub(super) const LOCKDOWN_MEND: &str =
     "boot with lockdown=integrity: confidentiality keeps eBPF from reading kernel memory";
+
+/// Whether it works is the tracer's to say.
+fn installed_loader() -> Check {
+    match loader::installed() {
+        Some(path) => {
+            let path = path.to_string_lossy();
+            Check::ok("loader", path.clone(), json!(path))
+        }
+        None => Check::ok("loader", "not installed", Value::Null),
+    }
+}
 
 /// Settings of the kernel that other tools depend on; listed because readers ask.
 fn sysctls() -> Check {

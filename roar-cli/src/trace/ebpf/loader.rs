@@ -124,6 +124,13 @@ pub fn installed() -> Option<PathBuf> {
     path.symlink_metadata().is_ok().then_some(path)
 }
 
+/// The loader's own path, links resolved; none when there is none that roar would start.
+pub(super) fn trusted_place() -> Option<PathBuf> {
+    let path = installed()?;
+    trusted(&path).ok()?;
+    path.canonicalize().ok()
+}
+
 /// Has the loader attach the programs.
 pub(super) fn ask(path: &Path, cookie: u64, ring_bytes: u32) -> Result<Loaded, LoadError> {
     trusted(path)?;

@@ -8,6 +8,7 @@ use roar_common::{access, flags, name_op, note};
 
 use super::decode::{Body, FileRecord, NameRecord, NamedPath, Record, join_names};
 use super::identity::{Identities, kernel_device};
+use super::loader;
 use super::mounts::Mounts;
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
@@ -28,6 +29,9 @@ pub(super) struct Translator {
     core_files: u64,
     /// Whether io_uring is followed; where it is not, its use is a gap.
     follows_uring: bool,
+    /// The loader, which a `roar run` inside the command starts: it touches no file of anybody's,
+    /// so that it is no gap that it is not followed.
+    loader: Option<RawString>,
 }
 
 impl Translator {
@@ -40,6 +44,7 @@ impl Translator {
             announced: HashMap::new(),
             core_files: 0,
             follows_uring,
+            loader: loader::trusted_place().map(|path| RawString::from_path(&path)),
         }
     }
 
@@ -65,7 +70,11 @@ impl Translator {
                 exited(*code)
             }
             Body::Exec { file, .. } if record.flags & flags::NOT_FOLLOWED != 0 => {
-                EventKind::Gap(not_followed(&self.file_state(file, record.flags)))
+                let image = self.file_state(file, record.flags);
+                if self.loader.as_ref() == Some(&image.path) {
+                    return None;
+                }
+                EventKind::Gap(not_followed(&image))
             }
             Body::Exec { file, argv } => EventKind::Executed {
                 image: Some(self.file_state(file, record.flags))
