@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use roar_tests::binary;
 use roar_tests::mount::Mount;
 use roar_tests::project::Project;
 use roar_tests::require::{Need, met, require_bpf};
@@ -245,6 +246,36 @@ fn keeps_its_word_to_those_with_less() {
     std::os::unix::fs::chown(project.path(".roar/roar.db"), Some(0), Some(0)).expect("root may");
     let doctor = keeps_its_word(|| user.roar_command());
     assert_eq!(check(&doctor, "project", "database")["state"], "missing");
+}
+
+/// Root with the capabilities that Docker leaves to a container, and with those that
+/// `--cap-add BPF --cap-add PERFMON` adds; no_new_privs takes nothing from such a root.
+#[test]
+fn keeps_its_word_to_the_root_of_a_container() {
+    if !met(&[Need::Root, Need::Bpf, Need::Program("setpriv")]) {
+        return;
+    }
+    const DOCKER: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
+                          +net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
+    for (added, expected) in [
+        ("", "seccomp"),
+        (",+bpf", "seccomp"),
+        (",+bpf,+perfmon", "ebpf"),
+    ] {
+        for no_new_privileges in [false, true] {
+            let project = Project::new();
+            let doctor = keeps_its_word(|| {
+                let mut command = project.command("setpriv");
+                if no_new_privileges {
+                    command.arg("--no-new-privs");
+                }
+                let bounding = format!("--bounding-set={DOCKER}{added}");
+                command.args([&bounding, "--"]).arg(binary::roar());
+                command
+            });
+            assert_eq!(doctor["tracer"], expected, "{added} {no_new_privileges}");
+        }
+    }
 }
 
 #[test]
