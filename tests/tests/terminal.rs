@@ -27,9 +27,13 @@ for name in sys.argv[2:]:
 signal.signal(signal.SIGTERM, ended)
 if sys.argv[1] == 'own':
     os.setpgrp()
+# signal.pause() sleeps on when the signal came right before it.
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
 print('ready', flush=True)
 while True:
-    signal.pause()
+    os.read(reader, 1)
 ";
 
 fn needs() -> bool {
@@ -99,12 +103,15 @@ fn a_window_that_changes_its_size() {
     let script = "\
 import os, signal, sys
 def resized(number, frame):
-    print('now', *os.get_terminal_size(), flush=True)
-    sys.exit(3)
+    os.write(1, b'now %d %d' % tuple(os.get_terminal_size()))
+    os._exit(3)
 signal.signal(signal.SIGWINCH, resized)
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
 print('was', *os.get_terminal_size(), flush=True)
 while True:
-    signal.pause()
+    os.read(reader, 1)
 ";
     let mut command = project.roar_command();
     command.args(["run", "-q", "python3", "-c", script]);
@@ -184,14 +191,19 @@ fn a_terminal_that_hangs_up() {
         return;
     }
     let script = "\
-import signal, sys, time
+import os, signal, sys
 def gone(number, frame):
+    # A shell and the kernel may both tell.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     open('out', 'a').write(open('in').read())
     sys.exit(4)
 signal.signal(signal.SIGHUP, gone)
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
 print('rea' + 'dy', flush=True)
 while True:
-    signal.pause()
+    os.read(reader, 1)
 ";
     // roar as the leader of the session, as in a window of its own.
     let project = Project::new();

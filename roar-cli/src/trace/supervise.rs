@@ -292,7 +292,13 @@ fn start(
     }
     sys::before_exec(&mut command, move || mask.install());
     let running = match tracer {
-        Tracer::Ebpf(tracer) => {
+        Tracer::Ebpf(mut tracer) => {
+            tracer
+                .start_reading()
+                .map_err(|source| LaunchError::Failed {
+                    operation: "start the reader of the event ring",
+                    source,
+                })?;
             sys::before_exec(&mut command, tracer.registration());
             Running::Ebpf(tracer)
         }

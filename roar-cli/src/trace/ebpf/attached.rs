@@ -7,6 +7,7 @@ use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use roar_common::{lost, names};
 
+use super::backlog::Backlog;
 use super::load::{KernelLog, LOG_MAP, LoadError, PROGRAMS, URING, damaged, missing, refused};
 use super::sys;
 
@@ -70,7 +71,7 @@ impl Parts {
 
 /// Loaded and attached programs; everything is undone when this is dropped.
 pub(super) struct Loaded {
-    pub(super) events: RingBuf<MapData>,
+    pub(super) events: Backlog,
     events_fd: OwnedFd,
     cgroup: Option<OwnedFd>,
     lost: PerCpuArray<MapData, u64>,
@@ -103,7 +104,7 @@ impl Loaded {
         };
         let events_fd = events.try_clone().map_err(refused("dup", names::EVENTS))?;
         Ok(Self {
-            events: RingBuf::try_from(map(events)?).map_err(damaged)?,
+            events: Backlog::new(RingBuf::try_from(map(events)?).map_err(damaged)?),
             lost: PerCpuArray::try_from(map(lost)?).map_err(damaged)?,
             events_fd,
             cgroup,

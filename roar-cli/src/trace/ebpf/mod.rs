@@ -5,6 +5,7 @@
 //! roar-ebpf. Minimum kernel: 5.17 with BTF.
 
 mod attached;
+mod backlog;
 mod btf;
 mod cgroup;
 mod classes;
@@ -116,6 +117,15 @@ impl EbpfTracer {
         }
     }
 
+    /// Has a thread empty the ring from now on, with the rights that roar has now.
+    ///
+    /// # Errors
+    /// The process is out of descriptors or threads.
+    pub fn start_reading(&mut self) -> io::Result<()> {
+        let ring = self.loaded.events_descriptor().try_clone_to_owned()?;
+        self.loaded.events.start(ring)
+    }
+
     /// Becomes readable when the ring fills.
     ///
     /// # Errors
@@ -124,14 +134,14 @@ impl EbpfTracer {
         self.loaded.events_descriptor().try_clone_to_owned()
     }
 
-    /// Takes everything out of the ring.
+    /// Makes events of all records up to now.
     pub fn drain(&mut self, sink: &mut dyn FnMut(TraceEvent)) {
         self.translator.forget_directories();
         if let Some(log) = &mut self.loaded.log {
             log.flush();
         }
-        while let Some(item) = self.loaded.events.next() {
-            match decode::decode(&item) {
+        for item in self.loaded.events.take().iter() {
+            match decode::decode(item) {
                 Some(record) => {
                     if let Some(event) = self.translator.translate(&record) {
                         sink(event);
