@@ -105,6 +105,10 @@ pub(crate) fn adopted() -> Option<u32> {
     if config!(with_cgroup) == 0 || !CGROUP.current_task_under_cgroup(0).unwrap_or(false) {
         return None;
     }
+    // An owner's tracer would else take up again what it has let go of.
+    if !is_owners() || !is_open() {
+        return None;
+    }
     let process = current_process();
     if PROCESSES.insert(process, state::LIVE, 0).is_err() {
         count(lost::UNTRACKED_PROCESS);
