@@ -5,9 +5,16 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+
+/// How long a program may show nothing while a test waits for it.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 60,
+    tv_nsec: 0,
+};
 
 /// A program that has a pseudo-terminal for stdin, stdout, stderr and controlling terminal.
 #[derive(Debug)]
@@ -15,6 +22,8 @@ pub struct Terminal {
     child: Child,
     screen: File,
     shown: Vec<u8>,
+    /// Up to where [`Self::wait_for`] has looked.
+    found: usize,
 }
 
 impl Terminal {
@@ -34,6 +43,11 @@ impl Terminal {
         .expect("the terminal's other side can be opened");
         let line = File::from(line);
         set_size(&line, 24, 80);
+        // A key that signals flushes the terminal only after the signal was sent, and with it
+        // what a quick program has printed since: no text for a test to wait for.
+        let mut modes = tcgetattr(&line).expect("a terminal has modes");
+        modes.local_modes |= LocalModes::NOFLSH;
+        tcsetattr(&line, OptionalActions::Now, &modes).expect("its modes can be set");
         let mut wrapped = Command::new("setsid");
         wrapped
             .args(["--ctty", "--wait"])
@@ -61,6 +75,7 @@ impl Terminal {
             child,
             screen: File::from(screen),
             shown: Vec::new(),
+            found: 0,
         }
     }
 
@@ -83,13 +98,21 @@ impl Terminal {
         self.child.wait().expect("a child can be waited for")
     }
 
-    /// Reads until the text has been shown.
+    /// Reads until the text has been shown, after what was waited for before.
     ///
     /// # Panics
     /// The program ended before.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
-        while !String::from_utf8_lossy(&self.shown).contains(text) {
+        loop {
+            let new = &self.shown[self.found..];
+            let at = new
+                .windows(text.len())
+                .position(|part| part == text.as_bytes());
+            if let Some(at) = at {
+                self.found += at + text.len();
+                return;
+            }
             assert!(
                 self.read_more(),
                 "'{text}' was never shown, only: {}",
@@ -108,6 +131,13 @@ impl Terminal {
     /// Whether there was more before the last process closed the terminal.
     fn read_more(&mut self) -> bool {
         let mut bytes = [0; 4096];
+        let mut screen = [PollFd::new(&self.screen, PollFlags::IN)];
+        let ready = poll(&mut screen, Some(&PATIENCE));
+        assert!(
+            ready.is_ok_and(|count| count > 0),
+            "nothing came any more after: {:?}",
+            String::from_utf8_lossy(&self.shown)
+        );
         match self.screen.read(&mut bytes) {
             Ok(0) => false,
             Ok(count) => {
