@@ -189,3 +189,26 @@ fn variables_of_roar_env() {
     let json = project.roar(["env", "list", "--json"]).succeeds().json();
     assert_eq!(json, serde_json::json!({"BAR": "-1"}));
 }
+
+/// What was taken out of a command cannot be run again; it has to be given.
+#[test]
+fn a_redacted_argument_is_asked_for() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    let secret = format!("--token={}", CANARIES[0]);
+    let script = r#"printf '%s\n' "$@" >> seen"#;
+    project
+        .roar(["run", "-q", "sh", "-c", script, "sh", "--lr=0.1", &secret])
+        .succeeds();
+    for words in [&["@1"][..], &["@1", "--lr=0.2"]] {
+        let told = project.roar(["run", "-q"].iter().chain(words));
+        told.exits(1).says("--token").says("roar run @1 --token=");
+    }
+    project
+        .roar(["run", "-q", "@1", "--token=given"])
+        .succeeds();
+    let seen = format!("--lr=0.1\n{secret}\n--lr=0.1\n--token=given\n");
+    assert_eq!(String::from_utf8_lossy(&project.read("seen")), seen);
+}

@@ -9,7 +9,7 @@ use super::reading::LoadedSession;
 use super::{Context, reference};
 use crate::error::{CommandError, ErrorKind};
 use crate::lineage::{StaleRead, consequences};
-use crate::model::{JobKind, RawString, StoredJob};
+use crate::model::{JobKind, JobRecord, RawString, RedactedPlace, StoredJob};
 use crate::present::{dag, report, shell};
 use crate::project::Project;
 use crate::store::Store;
@@ -43,7 +43,8 @@ pub(super) fn is_reference(command: &OsStr) -> bool {
 /// overrides.
 ///
 /// # Errors
-/// There is no such step, it is of the other kind, or the folder it ran in is gone.
+/// There is no such step, it is of the other kind, the folder it ran in is gone, or an argument
+/// was a secret that is not given anew.
 pub(super) fn asked(
     context: &Context,
     store: &Store,
@@ -77,6 +78,21 @@ pub(super) fn asked(
         ));
     }
     let Overridden { argv, appended } = overrides::apply(&job.record.argv, words);
+    if let Some((index, option)) = still_redacted(&job.record, &argv) {
+        return Err(match option {
+            Some(option) => CommandError::user(format!(
+                "the value of {option} was a secret and is not recorded"
+            ))
+            .hint(format!("give it again: roar run {shown} {option}=…")),
+            None => {
+                CommandError::user(format!("argument {index} was a secret and is not recorded"))
+                    .hint(format!(
+                        "type the command again: {}",
+                        shell::one_line(&job.record.argv)
+                    ))
+            }
+        });
+    }
     for option in appended {
         context.ui.note(&format!(
             "{} is no option of the recorded command: it is put at the end",
@@ -89,6 +105,18 @@ pub(super) fn asked(
         argv,
         folder: folder.canonicalize().unwrap_or(folder),
         step: Some(summary.step_number),
+    })
+}
+
+/// What of a recorded command is known to be missing and was not given anew: a redacted argument
+/// would reach the program as the mark that stands in its place. Its option, where it has one.
+fn still_redacted<'a>(job: &'a JobRecord, argv: &[OsString]) -> Option<(usize, Option<&'a str>)> {
+    job.conditions.redactions.iter().find_map(|redaction| {
+        let RedactedPlace::Argument { index, option } = &redaction.place else {
+            return None;
+        };
+        let mark = job.argv.get(*index)?.to_os_string();
+        argv.contains(&mark).then_some((*index, option.as_deref()))
     })
 }
 
