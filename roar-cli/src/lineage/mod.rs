@@ -9,7 +9,7 @@
 //! - [`graph`] links executions by the content and the places they exchanged.
 //! - [`state`] says which steps are still true of the newest files.
 //! - [`artifacts`] lists what the session produced, version by version.
-//! - [`consequences`] says what one execution means for the others.
+//! - [`consequences()`] says what one execution means for the others.
 //! - [`diff`] compares two jobs, layer by layer.
 //! - [`order`] puts dependencies first.
 //! - [`ancestry`] walks from one content back to its sources.

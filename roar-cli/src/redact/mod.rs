@@ -1,8 +1,8 @@
 //! Secrets are taken out before anything is written down or sent.
 //!
 //! Pure: text goes in; text comes out with every secret replaced by `[redacted:DETECTOR]`, and the
-//! detectors that fired. The shapes of known credentials are data ([`detectors`]); whether the NAME
-//! of an option, variable or member says that its value is secret is decided in [`names`].
+//! detectors that fired. The shapes of known credentials are data (`detectors`); whether the NAME
+//! of an option, variable or member says that its value is secret is decided in `names`.
 //!
 //! What it cannot know: a secret without a known shape that stands under an innocent name. For
 //! that the user has `registration.omit.*`.
