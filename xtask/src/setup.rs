@@ -138,7 +138,6 @@ const PYTHON: &[Want] = &[Want {
 }];
 
 const VM: &[Want] = &[
-    program("qemu-system-x86", "qemu-system-x86_64"),
     program("gcc", "gcc"),
     program("binutils", "strip"),
     program("cpio", "cpio"),
@@ -153,7 +152,6 @@ const VM: &[Want] = &[
 ];
 
 const VM_AARCH64: &[Want] = &[
-    program("qemu-system-arm", "qemu-system-aarch64"),
     #[cfg(not(target_arch = "aarch64"))]
     program("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
     #[cfg(not(target_arch = "aarch64"))]

@@ -3,10 +3,11 @@
 //! Boots Debian's kernels under qemu with roar, its tests and the workload programs in an
 //! initramfs. The tests are the host's own: in each guest they load and attach every program,
 //! compare what roar records with the table of workloads, and see that roar falls back to
-//! seccomp for an ordinary user, without type information and under lockdown. Needs no root once
-//! qemu is installed, and changes nothing outside the target folder.
+//! seccomp for an ordinary user, without type information and under lockdown. Needs no root, and
+//! changes nothing outside the target folder.
 
 mod architecture;
+mod emulator;
 mod guest;
 mod kernels;
 mod machine;

@@ -65,21 +65,20 @@ impl Architecture {
             .env(variable, self.tool("gcc"));
     }
 
-    /// qemu with such a machine, emulated: hardware help is not to be had everywhere, and not
-    /// always works where it is offered.
-    pub(super) fn emulator(self) -> Command {
-        let (program, machine) = match self {
-            Self::X86_64 => ("qemu-system-x86_64", ["-machine", "q35", "-cpu", "max"]),
+    /// The emulator of such machines, the package that has it, and the machine.
+    pub(super) fn emulated(self) -> (&'static str, &'static str, [&'static str; 4]) {
+        match self {
+            Self::X86_64 => (
+                "qemu-system-x86_64",
+                "qemu-system-x86",
+                ["-machine", "q35", "-cpu", "max"],
+            ),
             Self::Aarch64 => (
                 "qemu-system-aarch64",
+                "qemu-system-arm",
                 ["-machine", "virt", "-cpu", "cortex-a72"],
             ),
-        };
-        let mut command = Command::new("timeout");
-        command
-            .args(["--kill-after=5", super::machine::LIMIT, program])
-            .args(machine);
-        command
+        }
     }
 
     /// The kernel's name of the first serial port.

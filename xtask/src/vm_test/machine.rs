@@ -8,6 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result};
 
 use super::architecture::Architecture;
+use super::emulator::Emulator;
 use crate::{console, process};
 
 /// The longest that a guest may take, in seconds: then it is killed.
@@ -21,7 +22,7 @@ pub(super) fn run(
     steps: &[(&str, &str)],
     log: &Path,
 ) -> Result<Vec<String>> {
-    let mut qemu = architecture.emulator();
+    let mut qemu = Emulator::of(architecture)?.command()?;
     let line = format!("console={} quiet panic=-1", architecture.console());
     qemu.args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048"])
         .args(["-nodefaults", "-no-reboot", "-display", "none"])

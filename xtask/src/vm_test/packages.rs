@@ -1,4 +1,4 @@
-//! Packages of Debian for guests: downloaded and unpacked, never installed.
+//! Packages of Debian for guests, and what runs them: downloaded and unpacked, never installed.
 //!
 //! apt works on a state of its own under the target folder, for any architecture and without
 //! root. It asks the mirror that the machine's own apt asks. What was unpacked once is not asked
@@ -37,7 +37,7 @@ const RELEASE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Folders of the packages that no guest looks into.
-const LEFT_OUT: [&str; 3] = ["./usr/share", "./usr/lib/python3*", "./usr/lib/*/libicu*"];
+const NOT_IN_GUESTS: [&str; 3] = ["./usr/share", "./usr/lib/python3*", "./usr/lib/*/libicu*"];
 
 /// Of a kernel's modules: file systems with what they are made of, and loop devices.
 const MODULES: [&str; 5] = ["arch", "crypto", "drivers/block", "fs", "lib"];
@@ -66,15 +66,25 @@ impl Packages {
 
     /// The root file system of guests: unpacked packages.
     pub(super) fn userland(&mut self) -> Result<PathBuf> {
-        let root = self.folder.join("root");
-        let wanted = USERLAND.join(" ");
+        self.root("root", &USERLAND, &NOT_IN_GUESTS)
+    }
+
+    /// Packages with all that they depend on, unpacked as a root file system of their own.
+    pub(super) fn root(
+        &mut self,
+        name: &str,
+        packages: &[&str],
+        left_out: &[&str],
+    ) -> Result<PathBuf> {
+        let root = self.folder.join(name);
+        let wanted = packages.join(" ");
         if is_complete(&root, &wanted) {
             return Ok(root);
         }
         self.update()?;
         let mut install = self.apt("apt-get")?;
         install.args(["install", "--download-only", "-y", "-qq"]);
-        process::run(install.args(USERLAND).stdout(Stdio::null()))?;
+        process::run(install.args(packages).stdout(Stdio::null()))?;
         clear(&root)?;
         // Debian's packages know these as links only.
         for folder in ["bin", "lib", "lib64", "sbin"] {
@@ -87,7 +97,7 @@ impl Packages {
         }
         let archives = self.folder.join("cache/archives");
         for package in packages_in(&archives)? {
-            unpack(&package, &root)?;
+            unpack(&package, &root, left_out)?;
         }
         fs::remove_dir_all(&archives)?;
         complete(&root, &wanted)?;
@@ -113,7 +123,7 @@ impl Packages {
             download.args(["download", "-qq", package]);
             process::run(download.current_dir(&folder))?;
             for package in packages_in(&folder)? {
-                unpack(&package, &folder)?;
+                unpack(&package, &folder, &NOT_IN_GUESTS)?;
                 fs::remove_file(&package)?;
             }
             complete(&folder, kernel.package)?;
@@ -263,7 +273,7 @@ fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Unpacks a package over what is there, through links to folders as dpkg does.
-fn unpack(package: &Path, to: &Path) -> Result<()> {
+fn unpack(package: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     let mut archive = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(package)
@@ -273,7 +283,7 @@ fn unpack(package: &Path, to: &Path) -> Result<()> {
     let contents = archive.stdout.take().context("its output is piped")?;
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--keep-directory-symlink", "--no-same-owner"])
-        .args(LEFT_OUT.map(|folder| format!("--exclude={folder}")))
+        .args(left_out.iter().map(|folder| format!("--exclude={folder}")))
         .arg("--directory")
         .arg(to)
         .stdin(contents);
