@@ -187,9 +187,12 @@ pub(super) fn tell_consequences(
         ));
     }
     // The job is recorded and its command has ended: a question that fails now is no failure.
-    let Ok(loaded) = LoadedSession::load(store, job.session_id) else {
+    let Ok(loaded) = LoadedSession::around(store, job.session_id, job.id) else {
         return;
     };
+    if loaded.jobs.len() < 2 {
+        return;
+    }
     let executions = loaded.graph.executions().to_vec();
     let found = consequences(executions, &job.record.uid);
     let reads: Vec<StaleRead> = found.stale_reads;

@@ -58,10 +58,29 @@ impl LoadedSession {
     /// # Errors
     /// The database cannot be read.
     pub(super) fn load(store: &Store, session_id: i64) -> Result<Self, CommandError> {
-        let mut jobs = Vec::new();
-        let mut executions = Vec::new();
+        Ok(Self::of(store.session_jobs_with_files(session_id)?))
+    }
+
+    /// Only as much of a session as can have to do with one of its jobs; numbers and states in it
+    /// are those of the whole session.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn around(
+        store: &Store,
+        session_id: i64,
+        job_id: i64,
+    ) -> Result<Self, CommandError> {
+        Ok(Self::of(
+            store.connected_jobs_with_files(session_id, job_id)?,
+        ))
+    }
+
+    fn of(found: Vec<JobWithFiles>) -> Self {
+        let mut jobs = Vec::with_capacity(found.len());
+        let mut executions = Vec::with_capacity(found.len());
         let mut artifact_ids = HashMap::new();
-        for job in store.session_jobs_with_files(session_id)? {
+        for job in found {
             for file in job.inputs.iter().chain(&job.outputs) {
                 if let (Some(hash), Some(id)) = (&file.hash, file.artifact_id)
                     && !artifact_ids.contains_key(hash)
@@ -77,11 +96,11 @@ impl LoadedSession {
             executions.push(execution(&summary, inputs, outputs));
             jobs.push(summary);
         }
-        Ok(Self {
+        Self {
             jobs,
             graph: SessionGraph::new(executions),
             artifact_ids,
-        })
+        }
     }
 
     /// A session without jobs.

@@ -428,3 +428,41 @@ fn collections_of_jobs() {
     );
     assert_eq!(store.collections_of(1).expect("reads"), []);
 }
+
+#[test]
+fn jobs_around_a_job() {
+    let (_folder, project) = project();
+    let mut store = Store::open(&project).expect("opens");
+    let mut add = |uid, identity: &str, inputs: &[(&str, u64)], outputs: &[(&str, u64)]| {
+        let files = |list: &[(&str, u64)]| list.iter().map(|(p, c)| file(p, *c)).collect();
+        let record = JobRecord {
+            inputs: files(inputs),
+            outputs: files(outputs),
+            ..job(uid, identity)
+        };
+        store
+            .insert_job(&record, &step(identity))
+            .expect("inserts")
+            .id
+    };
+    let get = add(1, "get", &[("/etc/all", 9)], &[("/p/raw", 1)]);
+    let train = add(2, "train", &[("/p/raw", 1)], &[("/p/model", 2)]);
+    // By a content at another place, and by the same step.
+    let moved = add(3, "moved", &[("/q/model", 2)], &[]);
+    let failed = add(4, "train", &[], &[]);
+    // Reading what nobody made, or being empty, connects nothing.
+    let other = add(5, "other", &[("/etc/all", 9), ("/p/none", 0)], &[("/o", 5)]);
+    let empty = add(6, "empty", &[], &[("/e", 0)]);
+    let overwrites = add(7, "overwrites", &[], &[("/o", 7)]);
+    let session = store.active_session().expect("asked").expect("one").id;
+    let around = |id| -> Vec<i64> {
+        let found = store.connected_jobs_with_files(session, id);
+        let found = found.expect("found");
+        found.iter().map(|job| job.summary.id).collect()
+    };
+    for id in [get, train, moved, failed] {
+        assert_eq!(around(id), [get, train, moved, failed]);
+    }
+    assert_eq!(around(other), [other, overwrites]);
+    assert_eq!(around(empty), [empty]);
+}
