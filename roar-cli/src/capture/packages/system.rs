@@ -3,12 +3,11 @@
 //! The lists of a whole system hold some hundred thousand paths. They are searched for the files in
 //! question only, and the answers are kept: the next run asks for mostly the same ones.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Notebook, UsedFile, apk, dpkg, python_source, state, write};
+use super::{Notebook, UsedFile, apk, dpkg, python_source, state};
 
 /// Where packages of the system put files.
 const FOLDERS: &[&str] = &[
@@ -50,12 +49,59 @@ impl Owners {
     }
 }
 
-/// What was learned of one state of the database.
-#[derive(Default, Serialize, Deserialize)]
-struct Known {
-    /// Index into `packages`; none for a file that no package owns.
-    owners: BTreeMap<String, Option<usize>>,
-    packages: Vec<Package>,
+/// What was learned of one state of the database, as the text that is kept: every run reads it and
+/// asks for a few of its thousands of paths, so that it is searched, not parsed. After a line that
+/// tells the form come the paths in order of their bytes, each on a line of its own with package
+/// and version behind tabs; with neither where no package owns it.
+struct Known(String);
+
+const FORM: &str = "owners-2\n";
+
+impl Known {
+    /// What is kept; nothing where that is of another form.
+    fn of(text: Option<String>) -> Self {
+        let kept = text.filter(|text| text.starts_with(FORM));
+        Self(kept.unwrap_or_else(|| FORM.to_owned()))
+    }
+
+    /// What is known of a path: package and version with a tab between them; empty where it is known
+    /// to have no owner.
+    fn get(&self, path: &str) -> Option<&str> {
+        let mut rest = &self.0[FORM.len()..];
+        while !rest.is_empty() {
+            // The line around the middle.
+            let middle = rest.len() / 2;
+            let bytes = rest.as_bytes();
+            let start = bytes[..middle].iter().rposition(|b| *b == b'\n');
+            let start = start.map_or(0, |at| at + 1);
+            let end = bytes[start..].iter().position(|b| *b == b'\n');
+            let end = end.map_or(rest.len(), |at| start + at);
+            let line = &rest[start..end];
+            let (found, owner) = line.split_once('\t')?;
+            match found.cmp(path) {
+                Ordering::Equal => return Some(owner),
+                Ordering::Less => rest = rest.get(end + 1..).unwrap_or_default(),
+                Ordering::Greater => rest = &rest[..start],
+            }
+        }
+        None
+    }
+
+    /// Adds what was found of the paths that were asked for.
+    fn learn(&mut self, asked: &BTreeSet<&str>, found: &BTreeMap<String, Package>) {
+        let mut lines: Vec<String> = self.0[FORM.len()..].lines().map(str::to_owned).collect();
+        lines.extend(asked.iter().map(|path| match found.get(*path) {
+            Some((package, version)) => format!("{path}\t{package}\t{version}"),
+            None => format!("{path}\t"),
+        }));
+        let path = |line: &String| line.split('\t').next().unwrap_or_default().to_owned();
+        lines.sort_by_cached_key(path);
+        FORM.clone_into(&mut self.0);
+        for line in lines {
+            self.0.push_str(&line);
+            self.0.push('\n');
+        }
+    }
 }
 
 /// Looks up the owners of the files that packages of the system may own.
@@ -78,27 +124,27 @@ pub(super) fn owners(files: &[UsedFile], notebook: &mut dyn Notebook) -> Owners 
         .iter()
         .filter(|file| FOLDERS.iter().any(|folder| file.path.starts_with(folder)))
         .filter_map(|file| asked(&file.path).into_os_string().into_string().ok())
+        // No package has such a file, and no line could hold it.
+        .filter(|path| !path.contains(['\t', '\n']))
         .collect();
-    let mut known: Known = notebook
-        .recall(source, &state)
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
+    let mut known = Known::of(notebook.recall(source, &state));
     let unknown: BTreeSet<&str> = wanted
         .iter()
         .map(String::as_str)
-        .filter(|path| !known.owners.contains_key(*path))
+        .filter(|path| known.get(path).is_none())
         .collect();
     if !unknown.is_empty() {
         let found = match manager {
             Manager::Dpkg => dpkg::owners(&unknown),
             Manager::Apk => apk::owners(&unknown),
         };
-        learn(&mut known, &unknown, &found);
-        write(notebook, source, &state, &known);
+        known.learn(&unknown, &found);
+        notebook.learn(source, &state, &known.0);
     }
     let by_path = wanted.into_iter().filter_map(|path| {
-        let package = known.packages.get((*known.owners.get(&path)?)?)?;
-        Some((PathBuf::from(path), package.clone()))
+        let (package, version) = known.get(&path)?.split_once('\t')?;
+        let package = (package.to_owned(), version.to_owned());
+        Some((PathBuf::from(path), package))
     });
     Owners {
         manager,
@@ -106,23 +152,46 @@ pub(super) fn owners(files: &[UsedFile], notebook: &mut dyn Notebook) -> Owners 
     }
 }
 
-fn learn(known: &mut Known, asked: &BTreeSet<&str>, found: &BTreeMap<String, Package>) {
-    for path in asked {
-        let index = found.get(*path).map(|package| {
-            known
-                .packages
-                .iter()
-                .position(|p| p == package)
-                .unwrap_or_else(|| {
-                    known.packages.push(package.clone());
-                    known.packages.len() - 1
-                })
-        });
-        known.owners.insert((*path).to_owned(), index);
-    }
-}
-
 /// The file that a package would list: byte code is made on the machine.
 fn asked(path: &Path) -> PathBuf {
     python_source(path).unwrap_or_else(|| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_found_and_more_is_learned() {
+        let mut known = Known::of(None);
+        assert_eq!(known.get("/usr/bin/a"), None);
+        let names: Vec<String> = (0..100).map(|n| format!("/usr/bin/{n}")).collect();
+        // A byte below the tab, one above it, and a path that begins like another.
+        let odd = [
+            "/usr/bin/1\u{1}",
+            "/usr/bin/é",
+            "/usr/bin/1/x",
+            "/usr/bin/1 2",
+        ];
+        let all: Vec<&str> = names.iter().map(String::as_str).chain(odd).collect();
+        for half in all.chunks(52) {
+            let found = half
+                .iter()
+                .filter(|path| !path.ends_with('7'))
+                .map(|path| ((*path).to_owned(), (format!("p{path}"), "1:2 3".to_owned())));
+            let asked = half.iter().copied().collect();
+            known.learn(&asked, &found.collect());
+        }
+        let kept = Known::of(Some(known.0.clone()));
+        for path in &all {
+            let owner = format!("p{path}\t1:2 3");
+            let expected = if path.ends_with('7') { "" } else { &owner };
+            assert_eq!(kept.get(path), Some(expected), "{path:?}");
+        }
+        for path in ["", "/", "/usr/bin/", "/usr/bin/100", "/zz"] {
+            assert_eq!(kept.get(path), None, "{path}");
+        }
+        // The form that roar kept before.
+        assert_eq!(Known::of(Some("{\"owners\":{}}".into())).0, FORM);
+    }
 }
