@@ -237,8 +237,10 @@ struct FileWriter<'c> {
     connection: &'c Connection,
     find_path: CachedStatement<'c>,
     insert_path: CachedStatement<'c>,
+    paths_are_new: bool,
     find_artifact: CachedStatement<'c>,
     insert_artifact: CachedStatement<'c>,
+    artifacts_are_new: bool,
     insert_hash: CachedStatement<'c>,
     insert_file: CachedStatement<'c>,
     insert_filtered: CachedStatement<'c>,
@@ -249,12 +251,16 @@ impl<'c> FileWriter<'c> {
         Ok(Self {
             connection,
             find_path: connection.prepare_cached("SELECT id FROM paths WHERE path = ?1")?,
-            insert_path: connection.prepare_cached("INSERT INTO paths (path) VALUES (?1)")?,
+            insert_path: connection
+                .prepare_cached("INSERT INTO paths (path) VALUES (?1) ON CONFLICT DO NOTHING")?,
+            paths_are_new: false,
             find_artifact: connection
                 .prepare_cached("SELECT id FROM artifacts WHERE blake3 = ?1")?,
             insert_artifact: connection.prepare_cached(
-                "INSERT INTO artifacts (blake3, size_bytes, first_seen_ns) VALUES (?1, ?2, ?3)",
+                "INSERT INTO artifacts (blake3, size_bytes, first_seen_ns) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
             )?,
+            artifacts_are_new: false,
             insert_hash: connection.prepare_cached(
                 "INSERT INTO artifact_hashes (artifact_id, algorithm, digest) VALUES (?1, ?2, ?3)
                  ON CONFLICT DO NOTHING",
@@ -336,14 +342,13 @@ impl<'c> FileWriter<'c> {
 
     fn path(&mut self, path: &RawString) -> rusqlite::Result<i64> {
         let path = RawSql(path);
-        let found = self
-            .find_path
-            .query_row([&path], |row| row.get(0))
-            .optional()?;
-        match found {
-            Some(id) => Ok(id),
-            None => self.insert_path.insert([&path]),
-        }
+        let (find, insert) = (&mut self.find_path, &mut self.insert_path);
+        find_or_insert(
+            self.connection,
+            &mut self.paths_are_new,
+            || find.query_row([&path], |row| row.get(0)).optional(),
+            || insert.execute([&path]),
+        )
     }
 
     /// The artifact of a content. Without BLAKE3 there is none: the content was not hashed.
@@ -358,18 +363,14 @@ impl<'c> FileWriter<'c> {
             return Ok(None);
         };
         let blake3 = digest_bytes(blake3, OPERATION)?;
-        let found = self
-            .find_artifact
-            .query_row([&blake3], |row| row.get(0))
-            .optional()
-            .map_err(failed)?;
-        let id = match found {
-            Some(id) => id,
-            None => self
-                .insert_artifact
-                .insert(params![blake3, size_bytes, seen_at_ns])
-                .map_err(failed)?,
-        };
+        let (find, insert) = (&mut self.find_artifact, &mut self.insert_artifact);
+        let id = find_or_insert(
+            self.connection,
+            &mut self.artifacts_are_new,
+            || find.query_row([&blake3], |row| row.get(0)).optional(),
+            || insert.execute(params![blake3, size_bytes, seen_at_ns]),
+        )
+        .map_err(failed)?;
         for (algorithm, digest) in hashes {
             if *algorithm != HashAlgorithm::Blake3 {
                 let digest = digest_bytes(digest, OPERATION)?;
@@ -380,4 +381,22 @@ impl<'c> FileWriter<'c> {
         }
         Ok(Some(id))
     }
+}
+
+/// The id of a row of a table of distinct values. Neighbours in a job tend to be alike, all known or
+/// all new, so that one statement mostly does: the one that served last time comes first.
+fn find_or_insert(
+    connection: &Connection,
+    is_new: &mut bool,
+    mut find: impl FnMut() -> rusqlite::Result<Option<i64>>,
+    mut insert: impl FnMut() -> rusqlite::Result<usize>,
+) -> rusqlite::Result<i64> {
+    if !*is_new && let Some(id) = find()? {
+        return Ok(id);
+    }
+    *is_new = insert()? == 1;
+    if *is_new {
+        return Ok(connection.last_insert_rowid());
+    }
+    find()?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
