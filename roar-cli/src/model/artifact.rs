@@ -1,11 +1,11 @@
 //! Content and the places where a job met it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hashes::Hashes;
 use super::job::{Basis, FileAccess};
 use super::raw::RawString;
 
@@ -58,7 +58,7 @@ impl FromStr for HashAlgorithm {
 /// A digest in lower-case hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Digest(String);
+pub struct Digest(Box<str>);
 
 impl Digest {
     /// From raw digest bytes.
@@ -70,12 +70,12 @@ impl Digest {
             hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
             hex.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
-        Self(hex)
+        Self(hex.into_boxed_str())
     }
 
     /// From hexadecimal text that is already known to be a digest (a database row).
     pub fn from_hex(hex: impl Into<String>) -> Self {
-        Self(hex.into())
+        Self(hex.into().into_boxed_str())
     }
 
     /// The hexadecimal text.
@@ -94,9 +94,6 @@ impl fmt::Display for Digest {
         f.write_str(&self.0)
     }
 }
-
-/// The digests of one content, by algorithm.
-pub type Hashes = BTreeMap<HashAlgorithm, Digest>;
 
 /// One file as an input or output of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

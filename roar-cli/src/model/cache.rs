@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::Hashes;
+use super::hashes::Hashes;
 
 /// The state of a file as `stat` shows it. Two equal keys mean equal content, provided the first
 /// was taken when the file's times were already settled (see `capture::hash`).

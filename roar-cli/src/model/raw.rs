@@ -4,6 +4,7 @@
 //! shows an inert escaped form, and round-trips losslessly through JSON: valid
 //! UTF-8 is a plain string, anything else is `{"escaped": …, "base64": …}`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,19 @@ impl RawString {
     /// As a path, byte for byte on Unix.
     pub fn to_path_buf(&self) -> PathBuf {
         PathBuf::from(self.to_os_string())
+    }
+
+    /// As a path, byte for byte on Unix, where nothing is copied.
+    pub fn as_path(&self) -> Cow<'_, Path> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt as _;
+            Path::new(std::ffi::OsStr::from_bytes(&self.0)).into()
+        }
+        #[cfg(not(unix))]
+        {
+            self.to_path_buf().into()
+        }
     }
 
     /// The last path component.

@@ -8,7 +8,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::jobs::{JobSummary, SUMMARY_COLUMNS, summary_row};
 use super::rows::{access, basis, digest, raw, unsigned};
-use crate::model::{Digest, FileRecord, FilteredRecord, HashAlgorithm, RawString};
+use crate::model::{Digest, FileRecord, FilteredRecord, HashAlgorithm, Hashes, RawString};
 
 /// A file of a job: where it was and what it held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,11 +193,8 @@ impl Store {
     }
 
     /// Digests other than BLAKE3 of a job's artifacts.
-    fn other_hashes(
-        &self,
-        job_id: i64,
-    ) -> rusqlite::Result<BTreeMap<i64, BTreeMap<HashAlgorithm, Digest>>> {
-        let mut found: BTreeMap<i64, BTreeMap<HashAlgorithm, Digest>> = BTreeMap::new();
+    fn other_hashes(&self, job_id: i64) -> rusqlite::Result<BTreeMap<i64, Hashes>> {
+        let mut found: BTreeMap<i64, Hashes> = BTreeMap::new();
         let mut statement = self.connection.prepare_cached(
             "SELECT DISTINCT h.artifact_id, h.algorithm, h.digest
              FROM job_files f JOIN artifact_hashes h ON h.artifact_id = f.artifact_id
