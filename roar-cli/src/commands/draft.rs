@@ -1,11 +1,14 @@
 //! A job as far as it is known before it runs, and how the rest is filled in.
 
+use std::borrow::BorrowMut;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
+use crate::capture::git;
+use crate::capture::hash::{FoundBeside, HashCache, Watch};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::packages::{self, Notebook};
-use crate::capture::{git, hash::HashCache, host};
+use crate::capture::select::Facts;
 use crate::lineage::step_identity;
 use crate::model::{
     CacheKey, CachedHash, Completeness, Conditions, GitState, HashAlgorithm, HostFacts, JobKind,
@@ -13,7 +16,7 @@ use crate::model::{
 };
 use crate::observe::Fold;
 use crate::project::Project;
-use crate::recording::{self, RecordedFiles};
+use crate::recording::{self, Hashing, RecordedFiles};
 use crate::redact::Redactor;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -64,6 +67,10 @@ impl Code {
 pub(super) struct Observed<'a> {
     pub(super) fold: Fold,
     pub(super) watch: LaunchWatch,
+    /// What was hashed meanwhile.
+    pub(super) beside: FoundBeside,
+    /// What selection has to know.
+    pub(super) facts: Facts,
     /// The user's key for the launch it is a part of.
     pub(super) join: Option<&'a str>,
 }
@@ -142,17 +149,21 @@ impl Draft {
         settings: &Settings,
         algorithms: &[HashAlgorithm],
         repository: Option<&git::Repository>,
-        project: &Project,
         store: &mut Store,
+        progress: &dyn Watch,
     ) -> JobRecord {
         let mut observation = observed.fold.finish();
         let files: RecordedFiles = recording::record_files(
             &mut observation,
             settings,
-            host::selection_facts(project),
+            observed.facts,
             |paths| repository.map(|r| r.tracked(paths)).unwrap_or_default(),
-            &mut StoreCache(store),
-            algorithms,
+            Hashing {
+                cache: &mut StoreCache(&mut *store),
+                beside: &observed.beside,
+                algorithms,
+                watch: progress,
+            },
         );
         let software = packages::used(&recording::used_files(&observation), &mut StoreCache(store));
         let launch = observed.watch.conclude(
@@ -185,31 +196,36 @@ impl Draft {
 }
 
 /// The caches in the project's database. A cache that fails is an empty one.
-struct StoreCache<'a>(&'a mut Store);
+pub(super) struct StoreCache<S>(pub(super) S);
 
-impl HashCache for StoreCache<'_> {
+impl<S: BorrowMut<Store>> HashCache for StoreCache<S> {
     fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
         self.0
+            .borrow_mut()
             .cached_hashes(keys)
             .unwrap_or_else(|_| vec![None; keys.len()])
     }
 
     fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
         // What cannot be remembered is hashed again next time.
-        drop(self.0.remember_hashes(entries));
+        drop(self.0.borrow_mut().remember_hashes(entries));
     }
 }
 
-impl Notebook for StoreCache<'_> {
+impl<S: BorrowMut<Store>> Notebook for StoreCache<S> {
     fn recall(&mut self, source: &Path, state: &str) -> Option<String> {
         let source = RawString::from_path(source);
-        self.0.package_note(&source, state).ok().flatten()
+        self.0
+            .borrow_mut()
+            .package_note(&source, state)
+            .ok()
+            .flatten()
     }
 
     fn learn(&mut self, source: &Path, state: &str, document: &str) {
         let source = RawString::from_path(source);
         // What cannot be remembered is looked up again next time.
-        drop(self.0.note_packages(&source, state, document));
+        drop(self.0.borrow_mut().note_packages(&source, state, document));
     }
 }
 pub(super) fn relative_cwd(cwd: &Path, project: &Project) -> RawString {

@@ -9,14 +9,16 @@ use std::path::Path;
 
 use super::Context;
 use super::again::{self, Asked};
-use super::draft::{Code, Draft, Observed, random_uid, relative_cwd};
+use super::draft::{Code, Draft, Observed, StoreCache, random_uid, relative_cwd};
 use super::observing::Observing;
+use crate::capture::hash::{Beside, NoCache, Plan};
 use crate::capture::launch::LaunchWatch;
+use crate::capture::select::{Facts, Glance};
 use crate::capture::{environment, host};
 use crate::clock;
 use crate::error::{CommandError, ErrorKind};
 use crate::lineage::step_identity;
-use crate::model::{Conditions, JobKind, JobRecord, RawString, StoredJob};
+use crate::model::{Conditions, HashAlgorithm, JobKind, JobRecord, RawString, StoredJob};
 use crate::observe::Fold;
 use crate::present::report;
 use crate::present::ui::Ui;
@@ -118,7 +120,7 @@ impl<'a> Runner<'a> {
         let kernel_log = (settings.logging.level == LogLevel::Debug)
             .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
         // The surroundings are looked at while the kernel checks the programs.
-        let (tracer, code, host) = std::thread::scope(|scope| {
+        let (tracer, code, host, facts) = std::thread::scope(|scope| {
             let tracer = scope.spawn(|| match attached {
                 Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
                 _ => Tracer::select(Wanted {
@@ -129,7 +131,9 @@ impl<'a> Runner<'a> {
             });
             let code = Code::around(&asked.folder, settings.record.max_job_bytes);
             let host = host::facts();
-            (tracer.join().unwrap_or(Err(NoTracer::Panicked)), code, host)
+            let facts = host::selection_facts(project);
+            let tracer = tracer.join().unwrap_or(Err(NoTracer::Panicked));
+            (tracer, code, host, facts)
         });
         if let Some(problem) = &code.problem {
             context
@@ -192,9 +196,14 @@ impl<'a> Runner<'a> {
                 .collect(),
             folder: asked.step.map(|_| asked.folder.clone()),
         };
+        let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
+        let beside = Beside::start(beside_plan(project, settings, &facts, &algorithms));
         let finished = trace::run(tracer, &launch, &mut |event| {
             if let Some(log) = &mut log {
                 log.record(&event);
+            }
+            if let Some(beside) = &beside {
+                beside.see(&event);
             }
             watch.see(&event);
             fold.push(&event);
@@ -214,20 +223,21 @@ impl<'a> Runner<'a> {
         }
 
         let status = shell_status(&finished);
-        let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
         let mut record = job.finish(
             finished,
             Observed {
                 fold,
                 watch,
+                beside: beside.map(Beside::finish).unwrap_or_default(),
+                facts: facts.clone(),
                 join: observing.join.as_deref(),
             },
             backend,
             settings,
             &algorithms,
             code.repository.as_ref(),
-            project,
             store,
+            &(),
         );
         if let Some(repository) = &code.repository {
             keeper.untracked(&mut record, repository, &mut |digest, path| {
@@ -242,7 +252,6 @@ impl<'a> Runner<'a> {
                 if let Err(error) = marker.remove() {
                     context.ui.warning(&error.to_string());
                 }
-                let facts = host::selection_facts(project);
                 for met in recording::collections(&record, &facts, settings.collections.min_files) {
                     if let Err(error) = store.add_collection(recorded.id, &met) {
                         context.ui.warning(&error.to_string());
@@ -281,6 +290,26 @@ impl<'a> Runner<'a> {
             ),
         }
         Ok(status)
+    }
+}
+
+/// How files are hashed while the command runs.
+fn beside_plan(
+    project: &Project,
+    settings: &Settings,
+    facts: &Facts,
+    algorithms: &[HashAlgorithm],
+) -> Plan {
+    let glance = Glance::new(settings, facts);
+    let project = project.clone();
+    Plan {
+        is_wanted: Box::new(move |path, was_written| glance.may_count(path, was_written)),
+        cache: Box::new(move || match Store::open_read_only(&project) {
+            Ok(store) => Box::new(StoreCache(store)),
+            Err(_) => Box::new(NoCache),
+        }),
+        algorithms: algorithms.to_vec(),
+        step_back: trace::step_back,
     }
 }
 

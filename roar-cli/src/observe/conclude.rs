@@ -85,7 +85,7 @@ fn observed(fold: &Fold, index: FileIndex, names: &[Name]) -> Option<ObservedFil
         former_paths: paths(fold, names.iter().filter(former)),
         readers: fold.files.processes(index, Role::Reader),
         writers: fold.files.processes(index, Role::Writer),
-        input: input.map(|(input, _)| input),
+        input: input.map(|(input, _)| Box::new(input)),
         output,
     })
 }
@@ -116,6 +116,7 @@ fn output(fold: &Fold, index: FileIndex, names: &[Name]) -> Option<Output> {
         path: fold.paths.path(first.node),
         quality: first.facts.quality(),
         evidence,
+        shared_mapping: facts.any(Facts::MAPPED_WRITE),
         links: paths(fold, further),
     })
 }

@@ -34,8 +34,9 @@ pub struct ObservedFile {
     pub id: Option<FileId>,
     /// Whether it is known to be a regular file.
     pub kind: FileKind,
-    /// Set when the job consumed the content from before the job.
-    pub input: Option<Input>,
+    /// Set when the job consumed the content from before the job. Apart, since a job may make a
+    /// million files that it never consumed.
+    pub input: Option<Box<Input>>,
     /// Set when the job produced, changed or placed the file and it still has a name.
     pub output: Option<Output>,
     /// Came into being in this job.
@@ -111,6 +112,10 @@ pub struct Output {
     pub quality: PathQuality,
     /// What was seen.
     pub evidence: WriteEvidence,
+    /// Mapped shared and writable, too: its times need not tell of every store, so that its state
+    /// says nothing about its content.
+    #[serde(default)]
+    pub shared_mapping: bool,
     /// Further names at the end (hard links), each an output place as well.
     pub links: Vec<RawString>,
 }
@@ -142,7 +147,7 @@ pub enum FileKind {
 }
 
 /// Size and times of a file at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileStamp {
     /// Size in bytes.
     pub size_bytes: u64,

@@ -80,6 +80,7 @@ pub(super) fn keep_survivors(observation: &mut Observation) {
                     path: file.path.clone(),
                     quality: PathQuality::Full,
                     evidence: WriteEvidence::Seen(Basis::Written),
+                    shared_mapping: false,
                     links: Vec::new(),
                 }),
                 created: true,
@@ -140,17 +141,18 @@ fn placed(from: RawString, to: RawString) -> ObservedFile {
     ObservedFile {
         id: None,
         kind: FileKind::Regular,
-        input: Some(Input {
+        input: Some(Box::new(Input {
             path: from,
             quality: PathQuality::Full,
             cause: InputCause::Moved,
             state: None,
             fate: InputFate::MovedTo(to.clone()),
-        }),
+        })),
         output: Some(Output {
             path: to,
             quality: PathQuality::Full,
             evidence: WriteEvidence::Placed,
+            shared_mapping: false,
             links: Vec::new(),
         }),
         created: false,

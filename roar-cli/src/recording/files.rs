@@ -1,51 +1,154 @@
 //! Hashing what was selected, and saying what could not be hashed.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
-use crate::capture::hash::{HashCache, Hashed, Unhashed, hash_files};
+use crate::capture::hash::{
+    Afresh, FoundBeside, HashCache, Hashed, Layered, Unhashed, Watch, hash_files_watched,
+};
 use crate::capture::select::{Selected, SelectedInput, SelectedOutput};
 use crate::event::{FileId, PathQuality};
-use crate::model::{Basis, CacheKey, FileRecord, HashAlgorithm, Hashes, RawString};
+use crate::model::{Basis, CacheKey, CachedHash, FileRecord, HashAlgorithm, Hashes, RawString};
 use crate::observe::{FileStamp, Input, InputCause, InputFate, WriteEvidence};
 
-type Answers = HashMap<RawString, Result<Hashed, Unhashed>>;
+/// How files are hashed.
+pub struct Hashing<'a> {
+    /// Hashes of earlier runs.
+    pub cache: &'a mut dyn HashCache,
+    /// What was hashed while the command ran.
+    pub beside: &'a FoundBeside,
+    /// What is wanted besides BLAKE3.
+    pub algorithms: &'a [HashAlgorithm],
+    /// Is told how far it is, and may end it.
+    pub watch: &'a dyn Watch,
+}
 
 /// Hashes every selected file once, whatever the number of its roles.
 pub(super) fn hash_selected(
     selected: &Selected<'_>,
-    cache: &mut dyn HashCache,
-    algorithms: &[HashAlgorithm],
+    hashing: Hashing<'_>,
 ) -> (Vec<FileRecord>, Vec<FileRecord>) {
-    let mut wanted: Vec<RawString> = Vec::new();
-    wanted.extend(
-        selected
-            .inputs
-            .iter()
-            .filter_map(|selected| place_of(selected.input).cloned()),
-    );
-    wanted.extend(
-        selected
-            .outputs
-            .iter()
-            .map(|selected| selected.path.clone()),
-    );
-    wanted.sort_unstable();
-    wanted.dedup();
-    let paths: Vec<PathBuf> = wanted.iter().map(RawString::to_path_buf).collect();
-    let answers: Answers = wanted
-        .into_iter()
-        .zip(hash_files(&paths, algorithms, cache))
+    let Hashing {
+        cache,
+        beside,
+        algorithms,
+        watch,
+    } = hashing;
+    let mut known = Layered::new(beside, cache);
+    // First of all: a mapped file's old hash may stand under the very state that gets a new one.
+    let before: Vec<Option<CachedHash>> = selected
+        .inputs
+        .iter()
+        .map(|selected| before(selected, beside, &mut known))
         .collect();
+    // The state of what was mapped shared and written through the mapping proves nothing: those
+    // are read in any case.
+    let outputs = |shared_mapping: bool| {
+        let outputs = selected.outputs.iter();
+        outputs
+            .filter(move |selected| selected.output.shared_mapping == shared_mapping)
+            .map(|selected| selected.path)
+    };
+    let mut doubtful = Answers::to(outputs(true));
+    let inputs = selected.inputs.iter();
+    let inputs = inputs.filter_map(|selected| place_of(selected.input));
+    let sound = inputs.filter(|path| !doubtful.has(path));
+    let mut sound = Answers::to(outputs(false).chain(sound));
+    sound.find(&mut known, algorithms, watch);
+    doubtful.find(&mut Afresh(&mut known), algorithms, watch);
     let inputs = selected
         .inputs
         .iter()
-        .map(|selected| input_record(selected, &answers, cache));
+        .zip(before)
+        .map(|(selected, before)| {
+            let answer = place_of(selected.input)
+                .and_then(|place| sound.get(place).or_else(|| doubtful.get(place)));
+            input_record(selected, answer, before)
+        })
+        .collect();
+    known.keep();
     let outputs = selected
         .outputs
         .iter()
-        .map(|selected| output_record(selected, &answers));
-    (inputs.collect(), outputs.collect())
+        .map(|selected| {
+            let answer = sound
+                .take(selected.path)
+                .or_else(|| doubtful.take(selected.path));
+            output_record(selected, answer)
+        })
+        .collect();
+    (inputs, outputs)
+}
+
+/// How many files are hashed in one go: enough to keep every thread busy, and few beside a million.
+const BATCH: usize = 1 << 16;
+
+/// What hashing came to, by place.
+struct Answers<'a> {
+    /// In order.
+    places: Vec<&'a RawString>,
+    answers: Vec<Answer>,
+}
+
+/// What is needed of one file's [`Hashed`]; a job may have a million of them.
+enum Answer {
+    Hashed {
+        hashes: Hashes,
+        size_bytes: u64,
+        mtime_ns: i64,
+        changed_during: bool,
+    },
+    Not(Box<Unhashed>),
+}
+
+impl<'a> Answers<'a> {
+    fn to(places: impl Iterator<Item = &'a RawString>) -> Self {
+        let mut places: Vec<&RawString> = places.collect();
+        places.sort_unstable();
+        places.dedup();
+        Self {
+            places,
+            answers: Vec::new(),
+        }
+    }
+
+    fn find(&mut self, cache: &mut dyn HashCache, algorithms: &[HashAlgorithm], watch: &dyn Watch) {
+        self.answers.reserve_exact(self.places.len());
+        for batch in self.places.chunks(BATCH) {
+            let found = hash_files_watched(batch, algorithms, cache, watch);
+            self.answers.extend(found.into_iter().map(Answer::from));
+        }
+    }
+
+    fn has(&self, place: &RawString) -> bool {
+        self.places.binary_search(&place).is_ok()
+    }
+
+    fn get(&self, place: &RawString) -> Option<&Answer> {
+        let at = self.places.binary_search(&place).ok()?;
+        self.answers.get(at)
+    }
+
+    /// The answer for the last time.
+    fn take(&mut self, place: &RawString) -> Option<Answer> {
+        let at = self.places.binary_search(&place).ok()?;
+        let answer = self.answers.get_mut(at)?;
+        Some(std::mem::replace(
+            answer,
+            Answer::Not(Box::new(Unhashed::Interrupted)),
+        ))
+    }
+}
+
+impl From<Result<Hashed, Unhashed>> for Answer {
+    fn from(result: Result<Hashed, Unhashed>) -> Self {
+        match result {
+            Ok(hashed) => Self::Hashed {
+                hashes: hashed.hashes,
+                size_bytes: hashed.size_bytes,
+                mtime_ns: hashed.state.mtime_ns,
+                changed_during: hashed.changed_during,
+            },
+            Err(reason) => Self::Not(Box::new(reason)),
+        }
+    }
 }
 
 /// Where an input's content can still be read; none when the job changed or removed it.
@@ -62,10 +165,10 @@ fn place_of(input: &Input) -> Option<&RawString> {
 
 fn input_record(
     selected: &SelectedInput<'_>,
-    answers: &Answers,
-    cache: &mut dyn HashCache,
+    answer: Option<&Answer>,
+    before: Option<CachedHash>,
 ) -> FileRecord {
-    let SelectedInput { file, input } = *selected;
+    let input = selected.input;
     let mut record = FileRecord {
         path: input.path.clone(),
         hashes: Hashes::new(),
@@ -78,16 +181,25 @@ fn input_record(
         InputCause::Kept => record.note = Some("earlier content was kept in the output".into()),
         InputCause::Moved => record.note = Some("moved or linked to an output".into()),
     }
-    if let Some(place) = place_of(input) {
-        fill(&mut record, answers.get(place));
-        if let (Some(Ok(hashed)), Some(state)) = (answers.get(place), input.state)
-            && (hashed.state.size_bytes, hashed.state.mtime_ns)
-                != (state.size_bytes, state.mtime_ns)
-        {
-            add_note(
-                &mut record,
-                "changed by another program after the job had read it",
-            );
+    if place_of(input).is_some() {
+        match answer {
+            Some(Answer::Hashed {
+                hashes,
+                size_bytes,
+                mtime_ns,
+                changed_during,
+            }) => {
+                fill(&mut record, hashes.clone(), *size_bytes, *changed_during);
+                let seen = input.state.map(|state| (state.size_bytes, state.mtime_ns));
+                if seen.is_some_and(|seen| seen != (*size_bytes, *mtime_ns)) {
+                    add_note(
+                        &mut record,
+                        "changed by another program after the job had read it",
+                    );
+                }
+            }
+            Some(Answer::Not(reason)) => add_note(&mut record, &reason.to_string()),
+            None => add_note(&mut record, "not hashed"),
         }
         return record;
     }
@@ -95,9 +207,7 @@ fn input_record(
         add_note(&mut record, quality_note(input.quality));
         return record;
     }
-    // The content is gone. The cache may know the state that was seen before.
-    let known = prior_key(file.id, input.state).and_then(|key| cache.get(&[key]).pop().flatten());
-    match known {
+    match before {
         Some(cached) => record.hashes = cached.hashes,
         None => add_note(
             &mut record,
@@ -108,6 +218,30 @@ fn input_record(
         ),
     }
     record
+}
+
+/// The hashes of an input whose content is gone: what was hashed while it was there, or by an
+/// earlier run.
+fn before(
+    selected: &SelectedInput<'_>,
+    beside: &FoundBeside,
+    known: &mut Layered<'_>,
+) -> Option<CachedHash> {
+    let SelectedInput { file, input } = *selected;
+    if place_of(input).is_some() || input.quality != PathQuality::Full {
+        return None;
+    }
+    let seen = file.id.zip(input.state);
+    let key = seen
+        .and_then(|(id, state)| beside.state_of(id, state))
+        .or_else(|| prior_key(file.id, input.state))?;
+    let output = file.output.as_ref();
+    if output.is_some_and(|output| output.shared_mapping) {
+        // Hashed beside the command, it may have been hashed too late.
+        known.before(&key)
+    } else {
+        known.of_gone(&key)
+    }
 }
 
 /// The cache key of a file as the tracer saw it before the job changed it.
@@ -135,7 +269,7 @@ fn user_device(device: u64) -> u64 {
     }
 }
 
-fn output_record(selected: &SelectedOutput<'_>, answers: &Answers) -> FileRecord {
+fn output_record(selected: &SelectedOutput<'_>, answer: Option<Answer>) -> FileRecord {
     let SelectedOutput { output, path } = *selected;
     let mut record = FileRecord {
         path: path.clone(),
@@ -148,25 +282,28 @@ fn output_record(selected: &SelectedOutput<'_>, answers: &Answers) -> FileRecord
         },
         note: None,
     };
-    if output.quality == PathQuality::Full {
-        fill(&mut record, answers.get(path));
-    } else {
+    if output.quality != PathQuality::Full {
         add_note(&mut record, quality_note(output.quality));
+        return record;
+    }
+    match answer {
+        Some(Answer::Hashed {
+            hashes,
+            size_bytes,
+            changed_during,
+            ..
+        }) => fill(&mut record, hashes, size_bytes, changed_during),
+        Some(Answer::Not(reason)) => add_note(&mut record, &reason.to_string()),
+        None => add_note(&mut record, "not hashed"),
     }
     record
 }
 
-fn fill(record: &mut FileRecord, answer: Option<&Result<Hashed, Unhashed>>) {
-    match answer {
-        Some(Ok(hashed)) => {
-            record.hashes = hashed.hashes.clone();
-            record.size_bytes = Some(hashed.size_bytes);
-            if hashed.changed_during {
-                add_note(record, "changed while it was hashed");
-            }
-        }
-        Some(Err(reason)) => add_note(record, &reason.to_string()),
-        None => add_note(record, "not hashed"),
+fn fill(record: &mut FileRecord, hashes: Hashes, size_bytes: u64, changed_during: bool) {
+    record.hashes = hashes;
+    record.size_bytes = Some(size_bytes);
+    if changed_during {
+        add_note(record, "changed while it was hashed");
     }
 }
 
@@ -184,4 +321,123 @@ fn add_note(record: &mut FileRecord, note: &str) {
         Some(earlier) => format!("{earlier}; {note}"),
         None => note.to_owned(),
     });
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::Digest;
+    use crate::observe::{FileKind, ObservedFile, Output};
+
+    #[derive(Default)]
+    struct Cache(BTreeMap<CacheKey, CachedHash>);
+
+    impl HashCache for Cache {
+        fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
+            keys.iter().map(|key| self.0.get(key).cloned()).collect()
+        }
+
+        fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
+            self.0.extend(entries.iter().cloned());
+        }
+    }
+
+    fn digest_of(content: &[u8]) -> Digest {
+        Digest::from_bytes(blake3::hash(content).as_bytes())
+    }
+
+    fn cached(content: &[u8]) -> CachedHash {
+        CachedHash {
+            hashes: Hashes::from([(HashAlgorithm::Blake3, digest_of(content))]),
+        }
+    }
+
+    /// What a job leaves that read a file of five bytes and then changed it in place, and what is
+    /// recorded of the content from before; `beside` and `cache` know a hash or do not.
+    fn check(shared_mapping: bool, beside: bool, cache: bool, expected: Option<&[u8]>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = RawString::from_path(&folder.path().join("f"));
+        std::fs::write(path.as_path(), "after").expect("written");
+        let stamp = FileStamp {
+            size_bytes: 5,
+            mtime_ns: 17,
+            ctime_ns: 19,
+        };
+        let id = FileId {
+            device: 8 << 20 | 1,
+            inode: 4711,
+            generation: 3,
+        };
+        let key = prior_key(Some(id), Some(stamp)).expect("both are known");
+        let file = ObservedFile {
+            id: Some(id),
+            kind: FileKind::Regular,
+            input: Some(Box::new(Input {
+                path: path.clone(),
+                quality: PathQuality::Full,
+                cause: InputCause::Consumed(Basis::Read),
+                state: Some(stamp),
+                fate: InputFate::Changed,
+            })),
+            output: Some(Output {
+                path: path.clone(),
+                quality: PathQuality::Full,
+                evidence: WriteEvidence::Seen(Basis::Written),
+                shared_mapping,
+                links: Vec::new(),
+            }),
+            created: false,
+            former_paths: Vec::new(),
+            readers: Vec::new(),
+            writers: Vec::new(),
+        };
+        let selected = Selected {
+            inputs: vec![SelectedInput {
+                file: &file,
+                input: file.input.as_ref().expect("made above"),
+            }],
+            outputs: vec![SelectedOutput {
+                output: file.output.as_ref().expect("made above"),
+                path: &path,
+            }],
+            filtered: Vec::new(),
+        };
+        let mut found = FoundBeside::default();
+        if beside {
+            found.remember(id, stamp, key, cached(b"beside").hashes);
+        }
+        let mut known = Cache::default();
+        if cache {
+            known.0.insert(key, cached(b"cache"));
+        }
+        let hashing = Hashing {
+            cache: &mut known,
+            beside: &found,
+            algorithms: &[],
+            watch: &(),
+        };
+        let (inputs, outputs) = hash_selected(&selected, hashing);
+        let what = format!("{shared_mapping} {beside} {cache}");
+        assert_eq!(inputs[0].hash(), expected.map(digest_of).as_ref(), "{what}");
+        let late = Some("changed by the job before it could be hashed".to_owned());
+        assert_eq!(
+            inputs[0].note,
+            late.filter(|_| expected.is_none()),
+            "{what}"
+        );
+        assert_eq!(outputs[0].hash(), Some(&digest_of(b"after")), "{what}");
+    }
+
+    #[test]
+    fn the_content_from_before_an_update_in_place() {
+        check(false, false, false, None);
+        check(false, false, true, Some(b"cache"));
+        check(false, true, false, Some(b"beside"));
+        check(false, true, true, Some(b"beside"));
+        // It may have been stored to before it was hashed, and its state would not tell.
+        check(true, true, false, None);
+        check(true, true, true, Some(b"cache"));
+    }
 }

@@ -11,18 +11,16 @@ mod secrets;
 
 use std::collections::HashSet;
 
-use crate::capture::hash::HashCache;
 use crate::capture::packages::UsedFile;
 use crate::capture::select::{self, Facts};
-use crate::model::{
-    Basis, Completeness, FileRecord, FilteredRecord, Gap, GapKind, HashAlgorithm, RawString,
-};
+use crate::model::{Basis, Completeness, FileRecord, FilteredRecord, Gap, GapKind, RawString};
 use crate::observe::{InputCause, Observation};
 use crate::settings::Settings;
 use crate::trace::Summary;
 
+pub use crate::capture::hash::Watch;
 pub use collections::collections;
-pub use files::prior_key;
+pub use files::{Hashing, prior_key};
 pub use kept::Keeper;
 pub use secrets::hide_secrets;
 
@@ -44,8 +42,7 @@ pub fn record_files(
     settings: &Settings,
     mut facts: Facts,
     tracked: impl FnOnce(&[RawString]) -> HashSet<RawString>,
-    cache: &mut dyn HashCache,
-    algorithms: &[HashAlgorithm],
+    hashing: Hashing<'_>,
 ) -> RecordedFiles {
     expand::resolve_unknown(observation);
     expand::keep_survivors(observation);
@@ -59,7 +56,7 @@ pub fn record_files(
         .collect();
     facts.tracked = tracked(&paths);
     let selected = select::select(observation, settings, &facts);
-    let (inputs, outputs) = files::hash_selected(&selected, cache, algorithms);
+    let (inputs, outputs) = files::hash_selected(&selected, hashing);
     RecordedFiles {
         inputs,
         outputs,

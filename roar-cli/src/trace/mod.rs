@@ -27,7 +27,7 @@ pub use ebpf::KernelLog;
 pub use select::{NoTracer, Tracer, Wanted};
 
 #[cfg(target_os = "linux")]
-pub use supervise::{Finished, Launch, asked_to_end, run};
+pub use supervise::{Finished, Launch, asked_to_end, run, step_back};
 
 use crate::model::{Gap, LostEvents};
 

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -64,13 +65,24 @@ pub struct Finished {
 static ORIGINAL_MASK: OnceLock<SignalSet> = OnceLock::new();
 
 /// Whether a signal asked roar to end while no command was running; such signals wait, blocked,
-/// from the first command on. They are taken.
+/// from the first command on. They are taken, and the answer stays.
 pub fn asked_to_end() -> bool {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    if ASKED.load(Ordering::Relaxed) {
+        return true;
+    }
     let signals = SignalSet::of(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
-    ORIGINAL_MASK.get().is_some()
+    let asked = ORIGINAL_MASK.get().is_some()
         && signals
             .descriptor()
-            .is_ok_and(|arrivals| std::iter::from_fn(|| sys::next_signal(&arrivals)).count() > 0)
+            .is_ok_and(|arrivals| std::iter::from_fn(|| sys::next_signal(&arrivals)).count() > 0);
+    ASKED.fetch_or(asked, Ordering::Relaxed) || asked
+}
+
+/// Makes the calling thread one that leaves the machine to everybody else: the idle scheduling
+/// class, idle disk priority, no signals. For work beside a command that it must not notice.
+pub fn step_back() {
+    sys::step_back();
 }
 
 /// Runs the command to its end; every event goes to `sink`, in order. May be called again for

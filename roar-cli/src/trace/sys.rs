@@ -1,7 +1,7 @@
 //! System calls of the supervisor: signals as a descriptor, child hooks.
 #![expect(
     unsafe_code,
-    reason = "signalfd, sigaction, fork and prctl have no safe wrapper here"
+    reason = "signalfd, sigaction, fork, prctl and scheduling have no safe wrapper here"
 )]
 
 use std::io;
@@ -109,6 +109,22 @@ impl SignalSet {
         // SAFETY: a new descriptor that nobody else owns.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
+}
+
+/// Makes the calling thread one that takes only what nobody else wants of the machine, and that
+/// no signal is delivered to. There is no way back for an ordinary user.
+pub(super) fn step_back() {
+    const IO_OF_A_THREAD: libc::c_int = 1;
+    const IDLE_IO: libc::c_int = 3 << 13;
+    // Each of these may fail, and then the next best holds.
+    drop(SignalSet::all().block());
+    // SAFETY: no memory is involved; 0 is this thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+    // SAFETY: no memory is involved; 0 is this thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, IO_OF_A_THREAD, 0, IDLE_IO) };
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: valid parameters; 0 is this thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
 }
 
 /// A signal as it arrived.

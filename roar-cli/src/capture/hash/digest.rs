@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io;
 
 use blake3::hazmat::{ChainingValue, HasherExt as _, Mode};
 use sha2::Digest as _;
@@ -23,26 +23,53 @@ pub(super) struct Content {
     pub(super) size_bytes: u64,
 }
 
-/// Hashes the first `size_bytes` of `file`, or all there is when it has become shorter.
+/// Is told of every block, and may end the hashing.
+pub trait Watch: Sync {
+    /// So many files and bytes are about to be hashed.
+    fn expect(&self, files: u64, bytes: u64) {
+        let _ = (files, bytes);
+    }
+
+    /// So many more bytes are hashed, or, with none, a file is begun; false when no more are to be.
+    fn go_on(&self, bytes: u64) -> bool;
+}
+
+/// Lets everything go on.
+impl Watch for () {
+    fn go_on(&self, _bytes: u64) -> bool {
+        true
+    }
+}
+
+/// A file of known size and whether it may have holes, and who watches its hashing.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a File,
+    pub(super) size_bytes: u64,
+    /// Fewer bytes are stored than the file is long: holes are not read, they are zeros.
+    pub(super) sparse: bool,
+    pub(super) watch: &'a dyn Watch,
+}
+
+/// Hashes the first `size_bytes` of a file, or all there is when it has become shorter.
 ///
 /// With `together`, all threads of the current pool work on it.
 ///
 /// # Errors
-/// Reading failed.
+/// Reading failed; [`io::ErrorKind::Interrupted`] when the watch ended it.
 pub(super) fn digest(
-    file: &File,
-    size_bytes: u64,
+    source: Source<'_>,
     algorithms: &[HashAlgorithm],
     together: bool,
 ) -> io::Result<Content> {
     let only_blake3 = algorithms == [HashAlgorithm::Blake3];
-    if together && only_blake3 && size_bytes > BLOCK_BYTES as u64 {
-        return blake3_together(file, size_bytes);
+    if together && only_blake3 && source.size_bytes > BLOCK_BYTES as u64 {
+        return blake3_together(source);
     }
     if together {
-        return front_to_back(file, size_bytes, algorithms, update_side_by_side);
+        return front_to_back(source, algorithms, update_side_by_side);
     }
-    front_to_back(file, size_bytes, algorithms, |digests, block| {
+    front_to_back(source, algorithms, |digests, block| {
         for digest in digests {
             digest.update(block, false);
         }
@@ -51,29 +78,25 @@ pub(super) fn digest(
 
 /// One pass over the bytes for every algorithm.
 fn front_to_back(
-    mut file: &File,
-    size_bytes: u64,
+    source: Source<'_>,
     algorithms: &[HashAlgorithm],
     update: impl Fn(&mut [Running], &[u8]),
 ) -> io::Result<Content> {
     let mut digests: Vec<Running> = algorithms.iter().map(|a| Running::new(*a)).collect();
     let mut done = 0;
     with_block(|block| {
-        while done < size_bytes {
-            let room = block
-                .len()
-                .min(usize::try_from(size_bytes - done).unwrap_or(usize::MAX));
-            match file.read(&mut block[..room]) {
-                Ok(0) => break,
-                Ok(count) => {
-                    update(&mut digests, &block[..count]);
-                    done += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        while done < source.size_bytes {
+            let left = source.size_bytes - done;
+            let room = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = source.fill(&mut block[..room], done)?;
+            if count == 0 {
+                break;
             }
+            update(&mut digests, &block[..count]);
+            done += count as u64;
+            source.watched(count)?;
         }
-        Ok(())
+        Ok::<(), io::Error>(())
     })?;
     let hashes = digests.into_iter().map(Running::finish).collect();
     Ok(Content {
@@ -93,24 +116,19 @@ fn update_side_by_side(digests: &mut [Running], block: &[u8]) {
 
 /// BLAKE3 is a tree: its subtrees are read and hashed wherever a thread is free, then joined.
 /// Reading is then as parallel as hashing, and no buffer leaves its core.
-fn blake3_together(file: &File, size_bytes: u64) -> io::Result<Content> {
+fn blake3_together(source: Source<'_>) -> io::Result<Content> {
+    let size_bytes = source.size_bytes;
     let left_bytes = blake3::hazmat::left_subtree_len(size_bytes);
-    let children = subtree_pair(file, 0, left_bytes, size_bytes - left_bytes);
+    let children = subtree_pair(source, 0, left_bytes, size_bytes - left_bytes);
     let (left, right) = match children {
         Ok(pair) => pair,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             // Cut short meanwhile: hash what is left of it.
-            (&mut &*file).rewind()?;
-            return front_to_back(
-                file,
-                size_bytes,
-                &[HashAlgorithm::Blake3],
-                |digests, block| {
-                    for digest in digests {
-                        digest.update(block, true);
-                    }
-                },
-            );
+            return front_to_back(source, &[HashAlgorithm::Blake3], |digests, block| {
+                for digest in digests {
+                    digest.update(block, true);
+                }
+            });
         }
         Err(error) => return Err(error),
     };
@@ -124,33 +142,38 @@ fn blake3_together(file: &File, size_bytes: u64) -> io::Result<Content> {
 
 /// Two neighbouring subtrees: side by side within a window, one after the other above it.
 fn subtree_pair(
-    file: &File,
+    source: Source<'_>,
     offset: u64,
     left_bytes: u64,
     right_bytes: u64,
 ) -> io::Result<(ChainingValue, ChainingValue)> {
-    let left = || subtree(file, offset, left_bytes);
-    let right = || subtree(file, offset + left_bytes, right_bytes);
+    let left = || subtree(source, offset, left_bytes);
+    let right = || subtree(source, offset + left_bytes, right_bytes);
     let (left, right) = if left_bytes >= WINDOW_BYTES {
-        (left(), right())
+        (left()?, right())
     } else {
-        rayon::join(left, right)
+        let (left, right) = rayon::join(left, right);
+        (left?, right)
     };
-    Ok((left?, right?))
+    Ok((left, right?))
 }
 
-fn subtree(file: &File, offset: u64, size_bytes: u64) -> io::Result<ChainingValue> {
+fn subtree(source: Source<'_>, offset: u64, size_bytes: u64) -> io::Result<ChainingValue> {
     if size_bytes <= BLOCK_BYTES as u64 {
         return with_block(|block| {
             let block = &mut block[..size_bytes as usize];
-            read_exact_at(file, block, offset)?;
+            if source.fill(block, offset)? < block.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             let mut hasher = blake3::Hasher::new();
             hasher.set_input_offset(offset);
-            Ok(hasher.update(block).finalize_non_root())
+            let value = hasher.update(block).finalize_non_root();
+            source.watched(block.len())?;
+            Ok(value)
         });
     }
     let left_bytes = blake3::hazmat::left_subtree_len(size_bytes);
-    let (left, right) = subtree_pair(file, offset, left_bytes, size_bytes - left_bytes)?;
+    let (left, right) = subtree_pair(source, offset, left_bytes, size_bytes - left_bytes)?;
     Ok(blake3::hazmat::merge_subtrees_non_root(
         &left,
         &right,
@@ -158,23 +181,62 @@ fn subtree(file: &File, offset: u64, size_bytes: u64) -> io::Result<ChainingValu
     ))
 }
 
+impl Source<'_> {
+    /// Fills a block with the file's bytes from `offset` on; less only at the end of the file.
+    fn fill(&self, block: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.sparse && is_hole(self.file, offset, block.len() as u64) {
+            block.fill(0);
+            return Ok(block.len());
+        }
+        let mut done = 0;
+        while done < block.len() {
+            match read_at(self.file, &mut block[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn watched(&self, bytes: usize) -> io::Result<()> {
+        if self.watch.go_on(bytes as u64) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    }
+}
+
+/// Whether nothing is stored of `bytes` bytes from `offset` on, all of them within the file.
+#[cfg(target_os = "linux")]
+fn is_hole(file: &File, offset: u64, bytes: u64) -> bool {
+    use rustix::fs::{SeekFrom, seek};
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => data >= offset + bytes,
+        // Nothing but a hole up to the end; or the file ends before, which reading shows.
+        Err(rustix::io::Errno::NXIO) => {
+            seek(file, SeekFrom::End(0)).is_ok_and(|end| end >= offset + bytes)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Elsewhere holes are read like everything else.
+#[cfg(not(target_os = "linux"))]
+fn is_hole(_file: &File, _offset: u64, _bytes: u64) -> bool {
+    false
+}
+
 #[cfg(unix)]
-fn read_exact_at(file: &File, block: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, block, offset)
+fn read_at(file: &File, block: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, block, offset)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut block: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !block.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, block, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                block = &mut block[count..];
-                offset += count as u64;
-            }
-        }
-    }
-    Ok(())
+fn read_at(file: &File, block: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, block, offset)
 }
 
 /// Lends this thread's block. A thread that takes up other work meanwhile (a rayon join) gets a

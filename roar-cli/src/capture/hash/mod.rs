@@ -10,23 +10,35 @@
 //!   [`Hashed::changed_during`] says so.
 //! - An unchanged file costs one `statx` and no open. When that may be believed is the business
 //!   of the `settled` module.
+//! - Holes are not read: a file of a terabyte of which little is stored takes the time that
+//!   hashing zeros takes, and no reading.
+//!
+//! While a command runs, `beside` hashes what it leaves alone, at idle priority.
 //!
 //! Knows nothing of the database: the cache is a trait.
 
+#[cfg(target_os = "linux")]
+mod beside;
 mod digest;
+mod found;
 mod open;
 mod settled;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::model::{CacheKey, CachedHash, HashAlgorithm, Hashes};
+use crate::model::{CacheKey, CachedHash, HashAlgorithm, Hashes, RawString};
 
+#[cfg(target_os = "linux")]
+pub use beside::{Beside, IsWanted, Plan};
+pub use digest::Watch;
+pub use found::{Afresh, FoundBeside, Layered};
 pub use open::Unhashed;
 
 /// A file that was hashed, or found in the cache.
@@ -66,6 +78,24 @@ impl HashCache for NoCache {
     fn put(&mut self, _entries: &[(CacheKey, CachedHash)]) {}
 }
 
+/// What names a file.
+pub trait Place: Sync {
+    /// Its path; absolute, and no symbolic link in the last component.
+    fn path(&self) -> Cow<'_, Path>;
+}
+
+impl Place for PathBuf {
+    fn path(&self) -> Cow<'_, Path> {
+        self.as_path().into()
+    }
+}
+
+impl Place for &RawString {
+    fn path(&self) -> Cow<'_, Path> {
+        self.as_path()
+    }
+}
+
 /// From this size on a file is hashed by all threads together; below it, each thread hashes files
 /// of its own.
 const LARGE_FILE_BYTES: u64 = 4 << 20;
@@ -81,9 +111,20 @@ const ALONE_FILES: usize = 64;
 /// Work runs in the current rayon pool. Paths should be absolute and real: a symbolic link in the
 /// last component is reported, not followed.
 pub fn hash_files(
-    paths: &[PathBuf],
+    paths: &[impl Place],
     algorithms: &[HashAlgorithm],
     cache: &mut dyn HashCache,
+) -> Vec<Result<Hashed, Unhashed>> {
+    hash_files_watched(paths, algorithms, cache, &())
+}
+
+/// Like [`hash_files`], telling `watch` of every block; files that it lets go of are
+/// [`Unhashed::Interrupted`].
+pub fn hash_files_watched(
+    paths: &[impl Place],
+    algorithms: &[HashAlgorithm],
+    cache: &mut dyn HashCache,
+    watch: &dyn Watch,
 ) -> Vec<Result<Hashed, Unhashed>> {
     let wanted = wanted(algorithms);
     let states = states(paths);
@@ -101,7 +142,7 @@ pub fn hash_files(
                 if hit.is_none() {
                     work.push(Work {
                         index: answers.len(),
-                        path,
+                        path: path.path(),
                         state,
                         known: known.map(|k| k.hashes).unwrap_or_default(),
                     });
@@ -112,7 +153,7 @@ pub fn hash_files(
     }
 
     let mut learned = Vec::new();
-    for (work, fresh) in do_all(work, &wanted) {
+    for (work, fresh) in do_all(work, &wanted, watch) {
         answers[work.index] = Some(fresh.map(|fresh| {
             if fresh.may_be_cached {
                 let mut hashes = fresh.hashed.hashes.clone();
@@ -141,12 +182,16 @@ fn wanted(algorithms: &[HashAlgorithm]) -> Vec<HashAlgorithm> {
         .collect()
 }
 
-fn states(paths: &[PathBuf]) -> Vec<Result<CacheKey, Unhashed>> {
+fn states(paths: &[impl Place]) -> Vec<Result<CacheKey, Unhashed>> {
     if paths.len() > ALONE_FILES {
-        paths.par_iter().map(|path| open::look(path)).collect()
+        paths.par_iter().map(look).collect()
     } else {
-        paths.iter().map(|path| open::look(path)).collect()
+        paths.iter().map(look).collect()
     }
+}
+
+fn look(place: &impl Place) -> Result<CacheKey, Unhashed> {
+    open::look(&place.path())
 }
 
 fn from_cache(state: CacheKey, known: &CachedHash, wanted: &[HashAlgorithm]) -> Option<Hashed> {
@@ -166,7 +211,7 @@ fn from_cache(state: CacheKey, known: &CachedHash, wanted: &[HashAlgorithm]) -> 
 /// A file the cache could not answer for.
 struct Work<'a> {
     index: usize,
-    path: &'a Path,
+    path: Cow<'a, Path>,
     state: CacheKey,
     /// Hashes of this very state that the cache has, of other algorithms than those asked for.
     known: Hashes,
@@ -182,11 +227,13 @@ struct Fresh {
 fn do_all<'a>(
     mut work: Vec<Work<'a>>,
     wanted: &[HashAlgorithm],
+    watch: &dyn Watch,
 ) -> Vec<(Work<'a>, Result<Fresh, Unhashed>)> {
     work.sort_by_key(|w| Reverse(w.state.size_bytes));
     let total_bytes: u64 = work.iter().map(|w| w.state.size_bytes).sum();
+    watch.expect(work.len() as u64, total_bytes);
     let each_alone = |w: Work<'a>| {
-        let fresh = hash_one(w.path, wanted, false, &|| ());
+        let fresh = hash_one(&w.path, wanted, false, watch, &|| ());
         (w, fresh)
     };
     if work.len() <= ALONE_FILES && total_bytes <= ALONE_BYTES {
@@ -196,7 +243,7 @@ fn do_all<'a>(
     let mut done: Vec<_> = work
         .into_iter()
         .map(|w| {
-            let fresh = hash_one(w.path, wanted, true, &|| ());
+            let fresh = hash_one(&w.path, wanted, true, watch, &|| ());
             (w, fresh)
         })
         .collect();
@@ -209,26 +256,37 @@ fn hash_one(
     path: &Path,
     wanted: &[HashAlgorithm],
     together: bool,
+    watch: &dyn Watch,
     read: &dyn Fn(),
 ) -> Result<Fresh, Unhashed> {
-    let first = attempt(path, wanted, together, read)?;
+    let first = attempt(path, wanted, together, watch, read)?;
     if !first.hashed.changed_during {
         return Ok(first);
     }
     // The second attempt goes front to back: it ends wherever the file ends by then.
-    attempt(path, wanted, false, read)
+    attempt(path, wanted, false, watch, read)
 }
 
 fn attempt(
     path: &Path,
     wanted: &[HashAlgorithm],
     together: bool,
+    watch: &dyn Watch,
     read: &dyn Fn(),
 ) -> Result<Fresh, Unhashed> {
+    if !watch.go_on(0) {
+        return Err(Unhashed::Interrupted);
+    }
     let started_ns = settled::now_ns();
     let opened = open::open(path)?;
     let size_bytes = opened.state.size_bytes;
-    let content = digest::digest(&opened.file, size_bytes, wanted, together)?;
+    let source = digest::Source {
+        file: &opened.file,
+        size_bytes,
+        sparse: opened.sparse,
+        watch,
+    };
+    let content = digest::digest(source, wanted, together)?;
     read();
     let after = open::state(&opened.file)?;
     let changed_during = after != opened.state || content.size_bytes != size_bytes;

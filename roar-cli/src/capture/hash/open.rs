@@ -33,6 +33,9 @@ pub enum Unhashed {
     /// Made by the kernel as it is read (`/proc`, `/sys`).
     #[error("is made by the kernel, not stored")]
     Kernel,
+    /// Whoever asked for the hash wanted it no more.
+    #[error("hashing was interrupted")]
+    Interrupted,
     /// Reading failed otherwise.
     #[error("cannot be read: {0}")]
     Io(String),
@@ -43,6 +46,8 @@ impl From<io::Error> for Unhashed {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
             io::ErrorKind::PermissionDenied => Self::Denied,
+            // What a system call answers to a signal is tried again and does not get here.
+            io::ErrorKind::Interrupted => Self::Interrupted,
             _ => Self::Io(error.to_string()),
         }
     }
@@ -53,10 +58,20 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) state: CacheKey,
     pub(super) file_system: FileSystem,
+    /// Fewer bytes are stored than the file is long.
+    pub(super) sparse: bool,
+}
+
+/// A file's state beside what only the kernel's own number of its mount tells.
+#[cfg(target_os = "linux")]
+pub(super) struct Mounted {
+    pub(super) state: CacheKey,
+    /// As in `/proc/self/mountinfo`; none before Linux 5.8.
+    pub(super) mount_id: Option<u64>,
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{look, open, state};
+pub(super) use linux::{look, look_with_mount, open, state};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{look, open, state};
 
@@ -71,7 +86,7 @@ mod linux {
     use rustix::io::Errno;
 
     use super::super::settled::{FileSystem, classify};
-    use super::{Opened, Unhashed};
+    use super::{Mounted, Opened, Unhashed};
     use crate::model::CacheKey;
 
     /// The state of the regular file at `path`, by one system call.
@@ -79,9 +94,21 @@ mod linux {
     /// # Errors
     /// It is not a regular file, or cannot be looked at.
     pub(in super::super) fn look(path: &Path) -> Result<CacheKey, Unhashed> {
+        look_with_mount(path).map(|mounted| mounted.state)
+    }
+
+    /// The state of the regular file at `path` and the mount it is on, by one system call.
+    ///
+    /// # Errors
+    /// It is not a regular file, or cannot be looked at.
+    pub(in super::super) fn look_with_mount(path: &Path) -> Result<Mounted, Unhashed> {
         let stat = stat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
         regular(&stat)?;
-        Ok(key(&stat))
+        let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        Ok(Mounted {
+            state: key(&stat),
+            mount_id: has_mount.then_some(stat.stx_mnt_id),
+        })
     }
 
     /// Opens the regular file at `path`.
@@ -118,6 +145,7 @@ mod linux {
             file,
             state: key(&stat),
             file_system,
+            sparse: stat.stx_blocks.saturating_mul(512) < stat.stx_size,
         })
     }
 
@@ -140,7 +168,7 @@ mod linux {
             directory,
             path,
             flags | AtFlags::STATX_FORCE_SYNC,
-            StatxFlags::BASIC_STATS,
+            StatxFlags::BASIC_STATS | StatxFlags::MNT_ID,
         )?)
     }
 
@@ -206,6 +234,7 @@ mod portable {
             state: key(&metadata),
             file,
             file_system: FileSystem::Untrusted,
+            sparse: false,
         })
     }
 

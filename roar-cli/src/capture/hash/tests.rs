@@ -356,7 +356,7 @@ fn a_change_while_hashing_is_hashed_again_then_marked() {
                 handle.write_all(b"1").expect("written");
             }
         };
-        let fresh = hash_one(&path, &[HashAlgorithm::Blake3], false, &change).expect("hashed");
+        let fresh = hash_one(&path, &[HashAlgorithm::Blake3], false, &(), &change).expect("hashed");
         assert_eq!(fresh.hashed.changed_during, marked, "{changes} changes");
         assert!(!(marked && fresh.may_be_cached));
         // The hash is that of the bytes read, whatever came later.
@@ -380,7 +380,7 @@ fn a_file_replaced_while_hashing() {
         }
     };
     file(&folder, "new", b"newer");
-    let fresh = hash_one(&path, &[HashAlgorithm::Blake3], false, &replace).expect("hashed");
+    let fresh = hash_one(&path, &[HashAlgorithm::Blake3], false, &(), &replace).expect("hashed");
     assert_eq!(
         blake3_of(&fresh.hashed),
         blake3::hash(b"newer").to_hex().as_str()
@@ -398,7 +398,13 @@ fn a_cut_file_gives_the_hash_of_what_is_left() {
         for claimed in [content.len() as u64 + 1, 64 << 20, 200 << 20] {
             let handle = File::open(&path).expect("opened");
             let algorithms = [HashAlgorithm::Blake3];
-            let found = digest::digest(&handle, claimed, &algorithms, together).expect("hashed");
+            let source = digest::Source {
+                file: &handle,
+                size_bytes: claimed,
+                sparse: false,
+                watch: &(),
+            };
+            let found = digest::digest(source, &algorithms, together).expect("hashed");
             assert_eq!(found.size_bytes, content.len() as u64);
             let expected = blake3::hash(&content).to_hex().to_string();
             assert_eq!(found.hashes[&HashAlgorithm::Blake3].as_str(), expected);
@@ -436,4 +442,57 @@ fn a_writer_at_work_does_no_harm() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// Whoever watches ends the hashing of one file, of a file by many threads, and of many files.
+#[test]
+fn hashing_ends_when_it_is_no_longer_wanted() {
+    struct Until(std::sync::atomic::AtomicU64);
+    impl Watch for Until {
+        fn go_on(&self, bytes: u64) -> bool {
+            let take = |left: u64| Some(left.saturating_sub(bytes));
+            let before = self
+                .0
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+            before.is_ok_and(|left| left > bytes)
+        }
+    }
+    let folder = folder();
+    let large = file(&folder, "large", &bytes(9 << 20));
+    let small: Vec<PathBuf> = (0..100)
+        .map(|i| file(&folder, &format!("f{i}"), &bytes(1000)))
+        .collect();
+    let all: Vec<PathBuf> = std::iter::once(large).chain(small).collect();
+    for algorithms in [&[][..], &[HashAlgorithm::Sha256]] {
+        let until = Until((1 << 20).into());
+        let answers = hash_files_watched(&all, algorithms, &mut NoCache, &until);
+        assert!(answers.iter().all(|a| *a == Err(Unhashed::Interrupted)));
+        // The large one is first; then some of the small ones.
+        let until = Until(((9 << 20) + 50_000).into());
+        let answers = hash_files_watched(&all, algorithms, &mut NoCache, &until);
+        assert!(answers[0].is_ok());
+        let interrupted = answers.iter().filter(|a| **a == Err(Unhashed::Interrupted));
+        let interrupted = interrupted.count();
+        assert!((20..=60).contains(&interrupted), "{interrupted}");
+    }
+}
+
+/// Holes, data, and the end of the file at every kind of boundary.
+#[test]
+fn holes_are_zeros() {
+    let folder = folder();
+    let path = file(&folder, "sparse", b"");
+    let handle = OpenOptions::new().write(true).open(&path).expect("opened");
+    let length = (12_u64 << 20) + 1;
+    handle.set_len(length).expect("grown");
+    for at in [3 << 20, (6 << 20) - 1, length - 1] {
+        handle.write_all_at(b"data", at).expect("written");
+        let content = fs::read(&path).expect("read");
+        let expected = blake3::hash(&content).to_hex().to_string();
+        let only = hash(&path, &mut NoCache).expect("hashed");
+        assert_eq!(blake3_of(&only), expected);
+        let one = std::slice::from_ref(&path);
+        let also = hash_files(one, &[HashAlgorithm::Md5], &mut NoCache).remove(0);
+        assert_eq!(blake3_of(&also.expect("hashed")), expected);
+    }
 }

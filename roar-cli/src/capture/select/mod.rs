@@ -96,8 +96,8 @@ pub fn select<'a>(
     let rules = Rules {
         settings,
         facts,
-        patterns: Patterns::new(&settings.filters.ignore_paths, facts.home.as_ref()),
-        prefixes: places::language_prefixes(&observation.files, facts),
+        patterns: &Patterns::new(&settings.filters.ignore_paths, facts.home.as_ref()),
+        prefixes: &places::language_prefixes(&observation.files, facts),
     };
     let mut selected = Selected::default();
     for file in &observation.files {
@@ -113,13 +113,50 @@ pub fn select<'a>(
     selected
 }
 
+/// Whether files may become inputs or outputs, as far as their paths alone tell: for work that is
+/// done before the job has ended. What it lets through may still be filtered in the end.
+pub struct Glance {
+    settings: Settings,
+    facts: Facts,
+    patterns: Patterns,
+    prefixes: BTreeSet<Vec<u8>>,
+}
+
+impl Glance {
+    /// One for these settings and facts.
+    pub fn new(settings: &Settings, facts: &Facts) -> Self {
+        Self {
+            patterns: Patterns::new(&settings.filters.ignore_paths, facts.home.as_ref()),
+            settings: settings.clone(),
+            facts: facts.clone(),
+            prefixes: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a file that was read or written may count.
+    pub fn may_count(&self, path: &RawString, was_written: bool) -> bool {
+        let rules = Rules {
+            settings: &self.settings,
+            facts: &self.facts,
+            patterns: &self.patterns,
+            prefixes: &self.prefixes,
+        };
+        let by = if was_written {
+            rules.write_rule(path)
+        } else {
+            rules.read_place_rule(path)
+        };
+        by.is_none()
+    }
+}
+
 /// Everything a rule may look at.
 struct Rules<'a> {
     settings: &'a Settings,
     facts: &'a Facts,
-    patterns: Patterns,
+    patterns: &'a Patterns,
     /// Where language runtimes and virtual environments are installed.
-    prefixes: BTreeSet<Vec<u8>>,
+    prefixes: &'a BTreeSet<Vec<u8>>,
 }
 
 impl Rules<'_> {
@@ -180,16 +217,8 @@ impl Rules<'_> {
 
     /// What keeps the file from being an input.
     fn read_rule(&self, input: &Input) -> Option<&'static str> {
-        let filters = &self.settings.filters;
-        let place = Place::of(input.path.as_bytes(), self.facts, &self.prefixes);
-        if let Some(by) = self.either_rule(&input.path, &place) {
+        if let Some(by) = self.read_place_rule(&input.path) {
             return Some(by);
-        }
-        if filters.ignore_system_reads && place.is_system() {
-            return Some("filters.ignore_system_reads");
-        }
-        if filters.ignore_library_caches && place.is_library_cache() {
-            return Some("filters.ignore_library_caches");
         }
         let is_code = || {
             self.facts.tracked.contains(&input.path) && code::is_code(&input.path, input.basis())
@@ -200,10 +229,26 @@ impl Rules<'_> {
         None
     }
 
+    /// What keeps any file at this path from being an input.
+    fn read_place_rule(&self, path: &RawString) -> Option<&'static str> {
+        let filters = &self.settings.filters;
+        let place = Place::of(path.as_bytes(), self.facts, self.prefixes);
+        if let Some(by) = self.either_rule(path, &place) {
+            return Some(by);
+        }
+        if filters.ignore_system_reads && place.is_system() {
+            return Some("filters.ignore_system_reads");
+        }
+        if filters.ignore_library_caches && place.is_library_cache() {
+            return Some("filters.ignore_library_caches");
+        }
+        None
+    }
+
     /// What keeps the file from being an output.
     fn write_rule(&self, path: &RawString) -> Option<&'static str> {
         let filters = &self.settings.filters;
-        let place = Place::of(path.as_bytes(), self.facts, &self.prefixes);
+        let place = Place::of(path.as_bytes(), self.facts, self.prefixes);
         if let Some(by) = self.either_rule(path, &place) {
             return Some(by);
         }

@@ -34,17 +34,20 @@ fn observed(path: &str, access: &str) -> Observation {
     let file = ObservedFile {
         id: None,
         kind: FileKind::Regular,
-        input: cause.map(|cause| Input {
-            path: path.into(),
-            quality: PathQuality::Full,
-            cause,
-            state: None,
-            fate: InputFate::Intact,
+        input: cause.map(|cause| {
+            Box::new(Input {
+                path: path.into(),
+                quality: PathQuality::Full,
+                cause,
+                state: None,
+                fate: InputFate::Intact,
+            })
         }),
         output: access.contains('w').then(|| Output {
             path: path.into(),
             quality: PathQuality::Full,
             evidence: WriteEvidence::Seen(Basis::Written),
+            shared_mapping: false,
             links: Vec::new(),
         }),
         created: false,

@@ -1,0 +1,134 @@
+//! Hashes that are true: of contents that a job wrote over, and of what changed behind its times.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+
+use roar_tests::project::Project;
+use roar_tests::record::Record;
+use roar_tests::require::require_bpf;
+use roar_tests::workload::{Build, program};
+use serde_json::Value;
+
+/// Runs an operation of `beside.c` on a file, under roar.
+fn run(project: &Project, operation: &str, file: &Path) -> Record {
+    project
+        .roar_command()
+        .args(["run", "-q"])
+        .arg(program::path("beside", Build::Dynamic))
+        .args([operation.as_ref(), file.as_os_str()])
+        .status()
+        .map(|status| assert!(status.success(), "{operation}: {status}"))
+        .expect("roar can be started");
+    Record::newest(project)
+}
+
+fn blake3_of(content: &[u8]) -> Value {
+    blake3::hash(content).to_hex().to_string().into()
+}
+
+/// Sizes on both sides of what is hashed by one thread and in one block.
+fn contents() -> [Vec<u8>; 2] {
+    [b"before\n".repeat(3), b"before\n".repeat(1_500_000)]
+}
+
+/// A file that is read and then written over in place is an input and an output, each with its hash.
+#[test]
+fn inputs_are_hashed_before_the_job_writes_over_them() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    for (number, before) in contents().into_iter().enumerate() {
+        let file = project.write(format!("data-{number}"), &before);
+        let record = run(&project, "read-wait-write", &file);
+        let after = project.read(&file);
+        assert_ne!(before, after);
+        assert_eq!(record.entry("inputs", &file)["hash"], blake3_of(&before));
+        assert_eq!(record.entry("outputs", &file)["hash"], blake3_of(&after));
+        assert_eq!(record.entry("inputs", &file)["size"], before.len());
+    }
+}
+
+/// With no time between: what an earlier run hashed is known, the rest is said to be unknown.
+#[test]
+fn what_was_too_late_is_said() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    for (number, before) in contents().into_iter().enumerate() {
+        let known = project.write(format!("known-{number}"), &before);
+        let unknown = project.write(format!("unknown-{number}"), &before);
+        project
+            .roar(["run", "-q", "cat", known.to_str().expect("text")])
+            .succeeds();
+        let record = run(&project, "read-write", &known);
+        assert_eq!(record.entry("inputs", &known)["hash"], blake3_of(&before));
+        let record = run(&project, "read-write", &unknown);
+        let input = record.entry("inputs", &unknown);
+        // roar may have been quick enough; it must not guess.
+        let said = input["note"].as_str().unwrap_or_default();
+        assert!(
+            input["hash"] == blake3_of(&before)
+                || input["hash"].is_null() && said.contains("before it could be hashed"),
+            "{input:#}"
+        );
+        for file in [known, unknown] {
+            let after = blake3_of(&project.read(&file));
+            let newest = run(&project, "read-write", &file);
+            assert_eq!(newest.entry("inputs", &file)["hash"], after);
+        }
+    }
+}
+
+#[test]
+fn outputs_are_hashed_while_the_command_runs() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    let file = project.path("made");
+    // The command ends only when somebody has read what it wrote.
+    let record = run(&project, "write-wait", &file);
+    let content = blake3_of(&project.read(&file));
+    assert_eq!(record.entry("outputs", &file)["hash"], content);
+}
+
+/// In a file system in memory, stores through a mapping need not change any time of the file.
+#[test]
+fn stores_through_a_mapping_are_seen_though_no_time_tells() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::under(Path::new("/dev/shm"));
+    project.init();
+    let file = project.write("mapped", vec![b'a'; 100]);
+    let cat = || {
+        let path = file.to_str().expect("text");
+        project.roar(["run", "-q", "cat", path]).succeeds();
+        Record::newest(&project)
+    };
+    let before = cat();
+    assert_eq!(
+        before.entry("inputs", &file)["hash"],
+        blake3_of(&[b'a'; 100])
+    );
+    let times = fs::metadata(&file)
+        .and_then(|m| m.modified())
+        .expect("a time");
+    for expected in [b'b', b'c'] {
+        let record = run(&project, "read-store", &file);
+        let mut content = vec![b'a'; 100];
+        content[0] = expected;
+        assert_eq!(project.read(&file), content);
+        assert_eq!(record.entry("outputs", &file)["hash"], blake3_of(&content));
+        // What is kept for later runs must not be the old hash either.
+        assert_eq!(cat().entry("inputs", &file)["hash"], blake3_of(&content));
+    }
+    // Else this test proves nothing.
+    let unchanged = fs::metadata(&file)
+        .and_then(|m| m.modified())
+        .expect("a time");
+    assert_eq!(times, unchanged);
+}
