@@ -7,6 +7,7 @@ use std::path::Path;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::require_bpf;
+use roar_tests::terminal::Terminal;
 use roar_tests::workload::{Build, program};
 use serde_json::Value;
 
@@ -131,4 +132,26 @@ fn stores_through_a_mapping_are_seen_though_no_time_tells() {
         .and_then(|m| m.modified())
         .expect("a time");
     assert_eq!(times, unchanged);
+}
+
+/// A file of a terabyte of which nothing is stored: hashing the zeros takes minutes.
+#[test]
+fn a_long_hashing_shows_its_progress_and_can_be_skipped() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    let mut command = project.roar_command();
+    command.args(["run", "truncate", "--size=1T", "huge"]);
+    let mut terminal = Terminal::start(&command);
+    terminal.wait_for("hashing");
+    terminal.wait_for("left");
+    terminal.type_in("\u{3}");
+    let (status, shown) = terminal.finish();
+    assert_eq!(status.code(), Some(0), "{shown}");
+    let record = Record::newest(&project);
+    let huge = record.entry("outputs", &project.path("huge"));
+    assert!(huge["hash"].is_null(), "{huge:#}");
+    assert_eq!(huge["note"], "hashing was interrupted");
+    assert_eq!(record.completeness()["gaps"][0]["kind"], "unhashed");
 }

@@ -20,6 +20,7 @@ use crate::error::{CommandError, ErrorKind};
 use crate::lineage::step_identity;
 use crate::model::{Conditions, HashAlgorithm, JobKind, JobRecord, RawString, StoredJob};
 use crate::observe::Fold;
+use crate::present::progress::Progress;
 use crate::present::report;
 use crate::present::ui::Ui;
 use crate::project::Project;
@@ -223,6 +224,7 @@ impl<'a> Runner<'a> {
         }
 
         let status = shell_status(&finished);
+        let progress = Progress::new(!*quiet, trace::asked_to_end);
         let mut record = job.finish(
             finished,
             Observed {
@@ -237,8 +239,9 @@ impl<'a> Runner<'a> {
             &algorithms,
             code.repository.as_ref(),
             store,
-            &(),
+            &progress,
         );
+        drop(progress);
         if let Some(repository) = &code.repository {
             keeper.untracked(&mut record, repository, &mut |digest, path| {
                 // Who cannot tell copies.

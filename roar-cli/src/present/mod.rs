@@ -20,6 +20,7 @@ pub mod log;
 pub mod paths;
 mod picture;
 pub mod pop;
+pub mod progress;
 pub mod report;
 pub mod session;
 pub mod shell;

@@ -93,6 +93,7 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["commands"]),
     ("comfy_table", &["present"]),
     ("git2", &["capture::git"]),
+    ("indicatif", &["present"]),
     ("owo_colors", &["present"]),
     ("regex", &["redact"]),
     ("rusqlite", &["store"]),
