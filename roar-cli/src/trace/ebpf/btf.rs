@@ -41,6 +41,16 @@ pub(crate) struct KernelTypes {
     strings: usize,
     /// Position of each type's header; id 0 is void.
     positions: Vec<u32>,
+    /// The types that are looked for by name.
+    named: Named,
+}
+
+/// Structures and typedefs: sixty searches among all types would take longer than reading them.
+#[derive(Default)]
+struct Named {
+    /// The first eight bytes of each name, as they compare fastest.
+    heads: Vec<u64>,
+    ids: Vec<u32>,
 }
 
 impl KernelTypes {
@@ -55,13 +65,21 @@ impl KernelTypes {
         let strings = header + word(16)? as usize;
         let mut positions = Vec::with_capacity(length / 32);
         positions.push(0);
+        let mut named = Named::default();
         let mut at = first;
         while at < first + length {
-            positions.push(at as u32);
             let info = word(at + 4)?;
             let entries = (info & 0xffff) as usize;
+            let kind = info >> 24 & 0x1f;
+            if matches!(kind, kind::STRUCT | kind::TYPEDEF) {
+                named
+                    .heads
+                    .push(head_at(&data, strings + word(at)? as usize));
+                named.ids.push(positions.len() as u32);
+            }
+            positions.push(at as u32);
             at += 12
-                + match info >> 24 & 0x1f {
+                + match kind {
                     kind::INT | kind::VAR | kind::DECL_TAG => 4,
                     kind::ARRAY => 12,
                     kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => entries * 12,
@@ -73,6 +91,7 @@ impl KernelTypes {
             data,
             strings,
             positions,
+            named,
         })
     }
 
@@ -113,12 +132,16 @@ impl KernelTypes {
     }
 
     fn find(&self, wanted: u32, name: &str) -> Option<u32> {
-        (1..self.positions.len()).map(|id| id as u32).find(|id| {
-            let Some((name_at, info)) = self.header(*id) else {
-                return false;
-            };
-            info >> 24 & 0x1f == wanted && self.name_is(name_at, name)
-        })
+        let head = head_at(name.as_bytes(), 0);
+        let of_that_head = self.named.heads.iter().enumerate();
+        of_that_head
+            .filter(|(_, other)| **other == head)
+            .map(|(index, _)| self.named.ids[index])
+            .find(|id| {
+                self.header(*id).is_some_and(|(name_at, info)| {
+                    info >> 24 & 0x1f == wanted && self.name_is(name_at, name)
+                })
+            })
     }
 
     fn header(&self, id: u32) -> Option<(u32, u32)> {
@@ -180,6 +203,18 @@ impl KernelTypes {
     }
 }
 
+/// The first eight bytes of the name that begins there, zeros after its end.
+fn head_at(bytes: &[u8], at: usize) -> u64 {
+    let name = bytes.get(at..).unwrap_or_default();
+    let mut head = [0; 8];
+    let whole = name.get(..8).unwrap_or(name);
+    head[..whole.len()].copy_from_slice(whole);
+    if let Some(end) = head.iter().position(|byte| *byte == 0) {
+        head[end..].fill(0);
+    }
+    u64::from_ne_bytes(head)
+}
+
 fn read_u32(data: &[u8], at: usize) -> Result<u32, BtfError> {
     data.get(at..at + 4)
         .and_then(|bytes| bytes.try_into().ok())
@@ -213,6 +248,8 @@ mod tests {
         };
         let types = KernelTypes::parse(data).expect("kernel BTF");
         assert!(types.typedef("btf_trace_sys_exit").expect("typedef") > 0);
+        // Shorter than what is compared first.
+        assert!(types.typedef("u32").expect("typedef") > 0);
         // The registers and the result.
         assert_eq!(types.arguments("btf_trace_sys_exit"), Some(2));
         assert_eq!(types.arguments("list_head"), None);
