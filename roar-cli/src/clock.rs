@@ -9,3 +9,21 @@ pub fn now_ns() -> i64 {
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
     }
 }
+
+/// The monotonic clock, nanoseconds since an arbitrary moment; the same for every process.
+#[cfg(target_os = "linux")]
+pub fn monotonic_ns() -> u64 {
+    nanoseconds(rustix::time::ClockId::Monotonic)
+}
+
+/// Processor time that this process has used, nanoseconds; without its children.
+#[cfg(target_os = "linux")]
+pub fn processor_ns() -> u64 {
+    nanoseconds(rustix::time::ClockId::ProcessCPUTime)
+}
+
+#[cfg(target_os = "linux")]
+fn nanoseconds(clock: rustix::time::ClockId) -> u64 {
+    let time = rustix::time::clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

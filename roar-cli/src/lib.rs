@@ -24,4 +24,6 @@ pub mod recording;
 pub mod redact;
 pub mod settings;
 pub mod store;
+#[cfg(target_os = "linux")]
+pub mod timings;
 pub mod trace;

@@ -21,6 +21,7 @@ use crate::redact::Redactor;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::running::PartialJob;
+use crate::timings;
 use crate::trace::Finished;
 
 /// The code around the command, as git knows it.
@@ -153,6 +154,7 @@ impl Draft {
         progress: &dyn Watch,
     ) -> JobRecord {
         let mut observation = observed.fold.finish();
+        let phase = timings::phase("select and hash");
         let files: RecordedFiles = recording::record_files(
             &mut observation,
             settings,
@@ -165,7 +167,11 @@ impl Draft {
                 watch: progress,
             },
         );
+        drop(phase);
+        let phase = timings::phase("packages");
         let software = packages::used(&recording::used_files(&observation), &mut StoreCache(store));
+        drop(phase);
+        let _phase = timings::phase("launch, completeness");
         let launch = observed.watch.conclude(
             observed.join,
             std::env::vars_os(),

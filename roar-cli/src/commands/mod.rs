@@ -30,6 +30,8 @@ mod runner;
 mod setup;
 mod show;
 mod status;
+#[cfg(target_os = "linux")]
+mod timing;
 mod verify;
 
 use std::process::ExitCode;
@@ -96,18 +98,25 @@ pub struct Context {
 
 /// Parses the command line, runs the command and returns the process's exit status.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    let began_ns = crate::clock::monotonic_ns();
     let cli = Cli::parse();
     let mut context = Context {
         ui: Ui::from_environment(),
         cwd: std::env::current_dir().unwrap_or_else(|_| ".".into()),
     };
-    match dispatch(cli.command, &mut context) {
+    #[cfg(target_os = "linux")]
+    let timings = timing::Timing::asked(&cli.command, began_ns);
+    let code = match dispatch(cli.command, &mut context) {
         Ok(code) => code,
         Err(error) => {
             context.ui.error(&error);
             ExitCode::from(error.kind.exit_status())
         }
-    }
+    };
+    #[cfg(target_os = "linux")]
+    timings.tell(&context.ui);
+    code
 }
 
 fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, CommandError> {

@@ -1,6 +1,7 @@
-//! The options of every command that observes, and what under sudo comes before all else.
+//! The options of every command that observes, and the tracer, which comes before all else.
 
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
 use clap::Args;
 
@@ -8,7 +9,9 @@ use super::runner::no_tracer;
 use crate::error::{CommandError, ErrorKind};
 use crate::model::HashAlgorithm;
 use crate::privilege::{self, PrivilegeError};
-use crate::trace::{Tracer, Wanted};
+use crate::settings::TracerChoice;
+use crate::timings;
+use crate::trace::{NoTracer, Tracer, Wanted};
 
 /// How a command is observed and what is told of it.
 #[derive(Debug, Args)]
@@ -33,6 +36,10 @@ pub(super) struct Observing {
     #[arg(long, value_name = "KEY")]
     pub(super) join: Option<String>,
 
+    /// Say where roar's own time goes.
+    #[arg(long)]
+    pub(super) timings: bool,
+
     /// Under sudo: run the command as root, not as the user who invoked sudo.
     #[arg(long)]
     pub(super) as_root: bool,
@@ -44,14 +51,14 @@ pub(super) struct Observing {
 }
 
 impl Observing {
-    /// Under sudo, everything but the attachment of the tracer is done as the user who invoked
+    /// Attachment takes longest, so that it is begun before the project is looked at. Under sudo, everything but the attachment of the tracer is done as the user who invoked
     /// it: the tracer comes first, before any file of that user's is looked at.
     ///
     /// # Errors
     /// roar cannot become that user.
-    pub(super) fn attach_then_step_down(&self) -> Result<Option<Tracer>, CommandError> {
+    pub(super) fn attach_first(&self) -> Result<Early, CommandError> {
         if self.as_root {
-            return Ok(None);
+            return Ok(self.begin());
         }
         let failed = |error: PrivilegeError| {
             CommandError::new(
@@ -62,18 +69,75 @@ impl Observing {
             .hint("to run the command as root: sudo roar run --as-root …")
         };
         let Some(invoker) = privilege::invoker().map_err(failed)? else {
-            return Ok(None);
+            return Ok(self.begin());
         };
         // What does not work is told later, when the settings have been read.
         let wanted = Wanted {
             cgroup: self.cgroup.as_deref(),
             ..Wanted::default()
         };
-        let tracer = Tracer::select(wanted);
+        let tracer = {
+            let _phase = timings::phase("attach the tracer");
+            Tracer::select(wanted)
+        };
         invoker.become_for_good().map_err(failed)?;
         if self.cgroup.is_some() {
-            return tracer.map(Some).map_err(no_tracer);
+            return tracer.map(Early::Attached).map_err(no_tracer);
         }
-        Ok(tracer.ok())
+        Ok(tracer.map_or(Early::None, Early::Attached))
+    }
+
+    /// Has a thread attach the tracer that the settings will most likely ask for. Not for a
+    /// cgroup, whose processes would join the job before there is one.
+    fn begin(&self) -> Early {
+        let choice = match self.tracer.as_deref() {
+            None | Some("auto") => TracerChoice::Auto,
+            Some("ebpf") => TracerChoice::Ebpf,
+            Some(_) => return Early::None,
+        };
+        if self.cgroup.is_some() {
+            return Early::None;
+        }
+        let attach = move || {
+            let _phase = timings::phase("attach the tracer");
+            Tracer::select(Wanted {
+                choice,
+                ..Wanted::default()
+            })
+        };
+        let coming = std::thread::Builder::new().spawn(attach);
+        coming.map_or(Early::None, Early::Coming)
+    }
+}
+
+/// The tracer of the first command.
+#[derive(Default)]
+pub(super) enum Early {
+    /// Nothing was begun.
+    #[default]
+    None,
+    /// Attached, with rights that roar has given up since.
+    Attached(Tracer),
+    /// On its way, while the settings are read that may want another.
+    Coming(JoinHandle<Result<Tracer, NoTracer>>),
+}
+
+impl Early {
+    /// What came of it, if it is what the settings ask for. One with debug messages of the kernel
+    /// side has to be made for the purpose.
+    pub(super) fn suiting(
+        self,
+        choice: TracerChoice,
+        with_messages: bool,
+    ) -> Option<Result<Tracer, NoTracer>> {
+        match self {
+            Self::None => None,
+            Self::Attached(tracer) => tracer.suits(choice).then_some(Ok(tracer)),
+            Self::Coming(_) if with_messages || choice == TracerChoice::Seccomp => None,
+            Self::Coming(coming) => match coming.join().unwrap_or(Err(NoTracer::Panicked)) {
+                Ok(tracer) => tracer.suits(choice).then_some(Ok(tracer)),
+                Err(error) => (choice == TracerChoice::Auto).then_some(Err(error)),
+            },
+        }
     }
 }

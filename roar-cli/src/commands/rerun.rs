@@ -38,7 +38,7 @@ pub(super) struct Args {
     yes: bool,
 
     #[command(flatten)]
-    observing: Observing,
+    pub(super) observing: Observing,
 }
 
 /// # Errors
@@ -60,7 +60,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&lines.concat());
         return Ok(ExitCode::SUCCESS);
     }
-    let attached = observing.attach_then_step_down()?;
+    let early = observing.attach_first()?;
     let steps = stale_steps(&Store::open(&Project::find(&context.cwd)?)?)?;
     if steps.is_empty() {
         context.ui.note("no step is stale");
@@ -70,7 +70,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.note("nothing was run");
         return Ok(ExitCode::FAILURE);
     }
-    let mut runner = Runner::prepare(context, observing, attached)?;
+    let mut runner = Runner::prepare(context, observing, early)?;
     let mut done = BTreeSet::new();
     loop {
         let left = stale_steps(runner.store())?;

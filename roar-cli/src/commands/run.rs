@@ -26,7 +26,7 @@ use crate::model::JobKind;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    observing: Observing,
+    pub(super) observing: Observing,
 
     /// A name for the step.
     #[arg(short, long)]
@@ -62,8 +62,8 @@ pub(super) fn run(
         yes,
         command,
     } = args;
-    let attached = observing.attach_then_step_down()?;
-    let mut runner = Runner::prepare(context, observing, attached)?;
+    let early = observing.attach_first()?;
+    let mut runner = Runner::prepare(context, observing, early)?;
     let asked = if command
         .first()
         .is_some_and(|word| again::is_reference(word))

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::Context;
 use super::again::{self, Asked};
 use super::draft::{Code, Draft, Observed, StoreCache, random_uid, relative_cwd};
-use super::observing::Observing;
+use super::observing::{Early, Observing};
 use crate::capture::hash::{Beside, NoCache, Plan};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::select::{Facts, Glance};
@@ -30,6 +30,7 @@ use crate::settings::variables::{self, Variables};
 use crate::settings::{self, LogLevel, OnLoss, Settings};
 use crate::store::running::{self, RunningMarker};
 use crate::store::{Blobs, Store};
+use crate::timings::{self, moment};
 use crate::trace::replay::Recorder;
 use crate::trace::{self, Finished, KernelLog, Launch, LaunchError, NoTracer, Tracer, Wanted};
 
@@ -42,8 +43,8 @@ pub(super) struct Runner<'a> {
     /// Given to every command.
     variables: Variables,
     store: Store,
-    /// The tracer that was attached before roar became the invoking user, for the first command.
-    attached: Option<Tracer>,
+    /// For the first command.
+    early: Early,
     pub(super) quiet: bool,
 }
 
@@ -55,8 +56,9 @@ impl<'a> Runner<'a> {
     pub(super) fn prepare(
         context: &Context,
         observing: &'a Observing,
-        attached: Option<Tracer>,
+        early: Early,
     ) -> Result<Self, CommandError> {
+        let phase = timings::phase("settings");
         let project = Project::find(&context.cwd).map_err(before)?;
         let flags = observing
             .tracer
@@ -69,7 +71,11 @@ impl<'a> Runner<'a> {
         let settings = resolved.settings;
         let redactor = redactor(&settings).map_err(before)?;
         let variables = variables::read(&project).map_err(|error| before(error.into()))?;
+        drop(phase);
+        let phase = timings::phase("open the database");
         let mut store = Store::open(&project).map_err(|error| before(error.into()))?;
+        drop(phase);
+        let _phase = timings::phase("look for jobs of killed roars");
         let swept = running::sweep(&project, &mut store).map_err(|error| before(error.into()))?;
         report::lost_jobs(&context.ui, &swept);
         Ok(Self {
@@ -80,7 +86,7 @@ impl<'a> Runner<'a> {
             redactor,
             variables,
             store,
-            attached,
+            early,
         })
     }
 
@@ -114,24 +120,34 @@ impl<'a> Runner<'a> {
             redactor,
             variables,
             store,
-            attached,
+            early,
             quiet,
         } = self;
-        let attached = attached.take();
+        let early = std::mem::take(early);
         let kernel_log = (settings.logging.level == LogLevel::Debug)
             .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
         // The surroundings are looked at while the kernel checks the programs.
         let (tracer, code, host, facts) = std::thread::scope(|scope| {
-            let tracer = scope.spawn(|| match attached {
-                Some(tracer) if tracer.suits(settings.tracer.default) => Ok(tracer),
-                _ => Tracer::select(Wanted {
-                    choice: settings.tracer.default,
-                    cgroup: observing.cgroup.as_deref(),
-                    log: kernel_log,
-                }),
+            let tracer = scope.spawn(|| {
+                let choice = settings.tracer.default;
+                let early = early.suiting(choice, kernel_log.is_some());
+                early.unwrap_or_else(|| {
+                    let _phase = timings::phase("attach the tracer");
+                    Tracer::select(Wanted {
+                        choice,
+                        cgroup: observing.cgroup.as_deref(),
+                        log: kernel_log,
+                    })
+                })
             });
-            let code = Code::around(&asked.folder, settings.record.max_job_bytes);
-            let host = host::facts();
+            let code = {
+                let _phase = timings::phase("git");
+                Code::around(&asked.folder, settings.record.max_job_bytes)
+            };
+            let host = {
+                let _phase = timings::phase("host");
+                host::facts()
+            };
             let facts = host::selection_facts(project);
             let tracer = tracer.join().unwrap_or(Err(NoTracer::Panicked));
             (tracer, code, host, facts)
@@ -156,6 +172,7 @@ impl<'a> Runner<'a> {
             .hint("commit or stash the changes, or: roar config set git.require_clean false"));
         }
 
+        let phase = timings::phase("draft of the job");
         let blobs = Blobs::of(project).map_err(|error| before(error.into()))?;
         let mut keeper = Keeper::new(blobs, redactor, &settings.record);
         let mut conditions = Conditions {
@@ -199,6 +216,7 @@ impl<'a> Runner<'a> {
         };
         let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
         let beside = Beside::start(beside_plan(project, settings, &facts, &algorithms));
+        drop(phase);
         let finished = trace::run(tracer, &launch, &mut |event| {
             if let Some(log) = &mut log {
                 log.record(&event);
@@ -223,6 +241,7 @@ impl<'a> Runner<'a> {
                 .warning(&format!("the event log is incomplete: {error}"));
         }
 
+        timings::moment(moment::TRACED);
         let status = shell_status(&finished);
         let progress = Progress::new(!*quiet, trace::asked_to_end);
         let mut record = job.finish(
@@ -242,6 +261,7 @@ impl<'a> Runner<'a> {
             &progress,
         );
         drop(progress);
+        let phase = timings::phase("keep untracked files, hide secrets");
         if let Some(repository) = &code.repository {
             keeper.untracked(&mut record, repository, &mut |digest, path| {
                 // Who cannot tell copies.
@@ -250,8 +270,12 @@ impl<'a> Runner<'a> {
         }
         recording::hide_secrets(&mut record, redactor);
         let identity = step_identity(&record, &project.root);
+        drop(phase);
+        let phase = timings::phase("store");
         match store.insert_job(&record, &identity) {
             Ok(recorded) => {
+                drop(phase);
+                let phase = timings::phase("collections");
                 if let Err(error) = marker.remove() {
                     context.ui.warning(&error.to_string());
                 }
@@ -260,6 +284,9 @@ impl<'a> Runner<'a> {
                         context.ui.warning(&error.to_string());
                     }
                 }
+                drop(phase);
+                timings::moment(moment::RECORDED);
+                let _phase = timings::phase("report");
                 let stored = StoredJob {
                     id: recorded.id,
                     session_id: recorded.session_id,

@@ -27,6 +27,8 @@ pub mod shell;
 pub mod style;
 pub mod table;
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod timings;
 pub mod ui;
 pub mod verify;
 

@@ -29,6 +29,7 @@ use super::sys::{self, Arrived, SignalSet, Witness};
 use super::{LaunchError, Summary, Tracer};
 use crate::event::{EventKind, TraceEvent};
 use crate::model::{Gap, GapKind};
+use crate::timings::{self, moment};
 
 /// How often the events are fetched while the ring is far from full.
 const TICK: Duration = Duration::from_millis(50);
@@ -114,9 +115,14 @@ pub fn run(
         .build()
         .map_err(failed("start the event loop"))?;
 
+    timings::moment(moment::LAUNCH);
     let started = Instant::now();
+    let phase = timings::phase("fork and execute");
     let (mut tracer, mut child) = start(tracer, launch, original_mask)?;
+    drop(phase);
+    let phase = timings::phase("witness");
     let mut group = Group::around(&child);
+    drop(phase);
     let end = end_of(&child).map_err(failed("watch the command"))?;
 
     let mut interrupted = false;
@@ -157,6 +163,8 @@ pub fn run(
     });
     let status = child.wait().map_err(failed("wait for the command"))?;
     let duration = started.elapsed();
+    timings::moment(moment::COMMAND_ENDED);
+    let _phase = timings::phase("last events, detach");
     outlet.drain(&mut tracer);
     let mut summary = tracer.finish(&mut outlet);
     if let Err(error) = waited {

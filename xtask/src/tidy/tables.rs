@@ -5,6 +5,7 @@
 /// A new module gets a line here and one in the map of ARCHITECTURE.md.
 pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("timings", &["clock"]),
     ("model", &[]),
     ("event", &["model"]),
     ("observe", &["event", "model"]),
@@ -13,7 +14,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("project", &["error"]),
     ("settings", &["error", "model", "project"]),
-    ("trace", &["clock", "event", "model", "settings"]),
+    ("trace", &["clock", "event", "model", "settings", "timings"]),
     ("privilege", &[]),
     ("installation", &["trace"]),
     (
@@ -43,6 +44,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
             "recording",
             "settings",
             "store",
+            "timings",
         ],
     ),
     ("commands", &["*"]),

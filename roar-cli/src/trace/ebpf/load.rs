@@ -16,6 +16,7 @@ use super::classes::class_table;
 use super::layout::kernel_layout;
 use super::loader::LoaderError;
 use super::sys;
+use crate::timings;
 
 /// The compiled programs; `cargo xtask build-ebpf` makes the file.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar.bpf.o");
@@ -129,12 +130,15 @@ pub(super) fn object_digest() -> blake3::Hash {
 
 /// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
 pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Parts, LoadError> {
+    let phase = timings::phase("kernel types");
     let types = KernelTypes::parse(std::fs::read(KERNEL_BTF).map_err(LoadError::NoKernelTypes)?)?;
     let layout = kernel_layout(&types)?;
     if config.owner != ANY_OWNER && layout.mm_flags == 0 {
         let unknown = "struct mm_struct's flags, which tell programs with rights of their own";
         return Err(BtfError::Missing(unknown.into()).into());
     }
+    drop(phase);
+    let phase = timings::phase("parse the object");
     let mut object = Object::parse(OBJECT).map_err(damaged)?;
     patch_globals(&mut object, config, &layout, debug)?;
     let btf = object
@@ -142,8 +146,14 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
         .map_err(damaged)?
         .ok_or_else(|| LoadError::Object("no type information".into()))?
         .to_bytes();
+    drop(phase);
+    let phase = timings::phase("load its types");
     let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
+    drop(phase);
+    let phase = timings::phase("maps");
     let mut maps = create_maps(&mut object, config, ring_bytes, debug)?;
+    drop(phase);
+    let phase = timings::phase("relocate");
     let sections: HashSet<usize> = object
         .functions
         .keys()
@@ -159,10 +169,12 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
     object.relocate_calls(&sections).map_err(damaged)?;
     object.sanitize_functions(&features());
 
+    drop(phase);
     let uring = uring_programs(&types).filter(|_| layout.uring != UringLayout::default());
     let follows_uring = uring.is_some();
     let wanted: Vec<_> = uring.into_iter().flatten().chain(PROGRAMS).collect();
     let verify = |name: &str, tracepoint: &str| {
+        let _phase = timings::phase(format!("verify {name}"));
         let program = object
             .programs
             .get(name)
@@ -195,6 +207,7 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
         });
         joined.collect::<Result<_, _>>()
     })?;
+    let _phase = timings::phase("attach");
     let mut links = Vec::new();
     // The process programs first: a traced process must be known before its calls are.
     for (program, (name, _)) in programs.iter().zip(&wanted) {

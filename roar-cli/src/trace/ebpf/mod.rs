@@ -211,6 +211,32 @@ impl EbpfTracer {
     }
 }
 
+/// Makes events of records that are at hand, without a kernel: for benchmarks.
+pub struct Offline(Translator);
+
+impl Offline {
+    /// With the mounts that there are now.
+    pub fn new() -> Self {
+        Self(Translator::new(true))
+    }
+
+    /// Whether the bytes are a record.
+    pub fn is_record(bytes: &[u8]) -> bool {
+        decode::decode(bytes).is_some()
+    }
+
+    /// The event that a record stands for; none for what is no record or no event.
+    pub fn event(&mut self, bytes: &[u8]) -> Option<TraceEvent> {
+        self.0.translate(&decode::decode(bytes)?)
+    }
+}
+
+impl Default for Offline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Counters that are lost events.
 const LOST_CLASSES: [(u32, &str); 5] = [
     (lost::PROCESS, "process"),
