@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::setup::{self, Part};
-use crate::{build_ebpf, console, demo, process, tidy, vm_test, workspace};
+use crate::{bench, build_ebpf, console, demo, process, tidy, vm_test, workspace};
 
 /// Run every check besides the tests, as CI does
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub(crate) struct Args {}
 type Check = fn() -> Result<()>;
 
 pub(crate) fn run(Args {}: &Args) -> Result<()> {
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         ("format", format),
         ("tidy", || tidy::run(&tidy::Args {})),
         ("clippy", clippy),
@@ -26,6 +26,7 @@ pub(crate) fn run(Args {}: &Args) -> Result<()> {
             || build_ebpf::run(&build_ebpf::Args::check()),
         ),
         ("demo", || demo::run(&demo::Args::default())),
+        ("speed", bench::quick),
         ("another kernel", || vm_test::run(&vm_test::Args::quick())),
     ];
     let mut failed = Vec::new();

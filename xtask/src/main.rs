@@ -2,6 +2,7 @@
 //!
 //! A task does its own set-up, shows each command it runs, and may be run again at any time.
 
+mod bench;
 mod build_ebpf;
 mod ci;
 mod console;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Setup(setup::Args),
+    Bench(bench::Args),
     BuildEbpf(build_ebpf::Args),
     Demo(demo::Args),
     Queries(queries::Args),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
 fn dispatch(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Setup(args) => setup::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Queries(args) => queries::run(&args),
         Task::Demo(args) => demo::run(&args),

@@ -28,6 +28,8 @@ pub(crate) enum Part {
     Test,
     /// The demo: a Python with venv
     Python,
+    /// Tracers to compare roar with
+    Bench,
     /// Guests with other kernels
     Vm,
     /// Guests of the other architecture, and programs for them
@@ -35,10 +37,11 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Ebpf,
         Self::Test,
         Self::Python,
+        Self::Bench,
         Self::Vm,
         Self::VmAarch64,
     ];
@@ -48,6 +51,7 @@ impl Part {
             Self::Ebpf => EBPF,
             Self::Test => TEST,
             Self::Python => PYTHON,
+            Self::Bench => BENCH,
             Self::Vm => VM,
             Self::VmAarch64 => VM_AARCH64,
         }
@@ -136,6 +140,13 @@ const PYTHON: &[Want] = &[Want {
     package: "python3-venv",
     proof: Proof::Python,
 }];
+
+const BENCH: &[Want] = &[
+    program("strace", "strace"),
+    program("git", "git"),
+    program("make", "make"),
+    program("reprozip", "reprozip"),
+];
 
 const VM: &[Want] = &[
     program("gcc", "gcc"),

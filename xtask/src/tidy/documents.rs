@@ -10,12 +10,13 @@ use super::tables::LAYERS;
 use super::{Finding, Weight};
 
 /// The pages that every reader is pointed to.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "RELIABILITY.md",
+    "BENCHMARKS.md",
     "SCHEMA_CHANGES.md",
 ];
 
