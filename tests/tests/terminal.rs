@@ -60,15 +60,9 @@ fn stopped_by_a_key_and_continued() {
     terminal.type_in("\u{1a}");
     terminal.wait_for("Stopped");
     terminal.wait_for("prompt> ");
-    // roar may have stopped a moment before its command, which then still reads.
+    // The shell hears of it when roar stops, which is after its command.
     let pid = String::from_utf8(project.read("pid")).expect("a number");
-    let status = format!("/proc/{}/status", pid.trim());
-    while !fs::read_to_string(&status)
-        .expect("it lives")
-        .contains("State:\tT")
-    {
-        std::thread::yield_now();
-    }
+    assert!(is_stopped(pid.trim()));
     terminal.type_in("fg\n");
     // The shell shows what it continues.
     terminal.wait_for("fg\r\n");
@@ -79,6 +73,94 @@ fn stopped_by_a_key_and_continued() {
     terminal.finish();
     assert_eq!(project.read("out"), b"hello\n");
     assert_eq!(Record::newest(&project).json["interrupted"], false);
+}
+
+/// Whether a process is stopped.
+fn is_stopped(process: &str) -> bool {
+    fs::read_to_string(format!("/proc/{process}/status"))
+        .expect("it lives")
+        .contains("State:\tT")
+}
+
+fn wait_until_stopped(process: &str, stopped: bool) {
+    while is_stopped(process) != stopped {
+        std::thread::yield_now();
+    }
+}
+
+/// A command that takes no notice of the key is not stopped, and roar is not either.
+#[test]
+fn a_command_that_does_not_stop() {
+    if !needs() {
+        return;
+    }
+    let project = Project::new();
+    let mut terminal = shell(&project);
+    terminal.type_in(
+        "$ROAR run -q sh -c 'trap \"\" TSTP; echo rea\"\"dy; read line; echo \"$line\" > out'\n",
+    );
+    terminal.wait_for("ready");
+    terminal.type_in("\u{1a}");
+    terminal.type_in("hello\n");
+    terminal.type_in("echo status $?; exit\n");
+    terminal.wait_for("status 0");
+    let (_, shown) = terminal.finish();
+    assert!(!shown.contains("Stopped"), "{shown}");
+    assert_eq!(project.read("out"), b"hello\n");
+}
+
+/// Who stops or continues roar alone stops or continues the command, and roar with it.
+#[test]
+fn stopped_and_continued_without_a_terminal() {
+    if !needs() {
+        return;
+    }
+    for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
+        let project = Project::new();
+        // The group of a child whose parent is of another group of the session: no orphan, whose
+        // processes the kernel would not stop.
+        let mut roar = project
+            .roar_command()
+            .args(["run", "-q", "sh", "-c", "echo $$; read line"])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("roar can be started");
+        let mut lines = BufReader::new(roar.stdout.take().expect("it is piped")).lines();
+        let command = lines.next().expect("the command speaks").expect("in text");
+        let observer = roar.id().to_string();
+        let process = Pid::from_child(&roar);
+        kill_process(process, signal).expect("roar lives");
+        wait_until_stopped(&observer, true);
+        assert!(is_stopped(&command), "{signal:?}");
+        kill_process(process, Signal::CONT).expect("roar lives");
+        wait_until_stopped(&observer, false);
+        wait_until_stopped(&command, false);
+        drop(roar.stdin.take());
+        assert_eq!(ended_with(roar), 1, "{signal:?}");
+        assert_eq!(Record::newest(&project).json["interrupted"], false);
+    }
+}
+
+/// A batch system that stops its command, and continues just that, does not stop roar.
+#[test]
+fn only_the_command_is_stopped() {
+    if !needs() {
+        return;
+    }
+    let project = Project::new();
+    let mut command = project.roar_command();
+    command.args(["run", "-q", "sh", "-c"]).arg(
+        "(while ! grep -q 'State:.T' /proc/$$/status; do :; done; kill -CONT $$) & \
+         kill -STOP $$; wait; exit 5",
+    );
+    let roar = command
+        .process_group(0)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("roar can be started");
+    assert_eq!(ended_with(roar), 5);
 }
 
 /// A command in the background that reads from the terminal is stopped, and waits for `fg`.
@@ -253,8 +335,13 @@ fn a_signal_reaches_the_command_once() {
         ("same", Signal::HUP, "SIGHUP"),
         ("same", Signal::QUIT, "SIGQUIT"),
         ("same", Signal::USR1, "SIGUSR1"),
+        ("same", Signal::WINCH, "SIGWINCH"),
+        ("same", Signal::CONT, "SIGCONT"),
+        ("same", Signal::TSTP, "SIGTSTP"),
         ("own", Signal::INT, "SIGINT"),
         ("own", Signal::USR1, "SIGUSR1"),
+        ("own", Signal::WINCH, "SIGWINCH"),
+        ("own", Signal::TSTP, "SIGTSTP"),
     ] {
         let project = Project::new();
         let mut roar = project

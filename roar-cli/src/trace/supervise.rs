@@ -1,7 +1,7 @@
 //! Starting the command under a tracer and waiting for it, without disturbing it.
 //!
 //! The command stays in roar's process group and on its terminal: keys that send signals
-//! reach it directly, job control works on both alike. roar takes such signals through a
+//! reach it directly, and roar stops when its command does. roar takes signals through a
 //! descriptor, so none of them ends it before the record is written; a signal that was sent
 //! to roar alone, and not to the whole group, is passed on.
 
@@ -17,15 +17,14 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, getpgid, getpgrp, getpid, getsid, pidfd_open, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::ebpf::EbpfTracer;
+use super::group::{self, Group};
 use super::seccomp;
-use super::sys::{self, Arrived, SignalSet, Witness};
+use super::sys::{self, SignalSet};
 use super::{LaunchError, Summary, Tracer};
 use crate::event::{EventKind, TraceEvent};
 use crate::model::{Gap, GapKind};
@@ -72,9 +71,8 @@ pub fn asked_to_end() -> bool {
     if ASKED.load(Ordering::Relaxed) {
         return true;
     }
-    let signals = SignalSet::of(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]);
     let asked = ORIGINAL_MASK.get().is_some()
-        && signals
+        && group::ending()
             .descriptor()
             .is_ok_and(|arrivals| std::iter::from_fn(|| sys::next_signal(&arrivals)).count() > 0);
     ASKED.fetch_or(asked, Ordering::Relaxed) || asked
@@ -98,14 +96,7 @@ pub fn run(
     sink: &mut dyn FnMut(TraceEvent),
 ) -> Result<Finished, LaunchError> {
     let failed = |operation| move |source| LaunchError::Failed { operation, source };
-    let signals = SignalSet::of(&[
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGTERM,
-        libc::SIGHUP,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-    ]);
+    let signals = group::taken();
     let previous_mask = signals.block().map_err(failed("block signals"))?;
     let original_mask = *ORIGINAL_MASK.get_or_init(|| previous_mask);
     let arrivals = signals.descriptor().map_err(failed("watch signals"))?;
@@ -134,10 +125,12 @@ pub fn run(
         let mut tick = tokio::time::interval(TICK);
         let mut take_signals = |child_lives: bool| {
             while let Some(arrived) = sys::next_signal(signal.get_ref()) {
-                interrupted |= !matches!(arrived.signal, libc::SIGUSR1 | libc::SIGUSR2);
-                if child_lives && !group.has(arrived) {
-                    sys::send_signal(child.id(), arrived.signal);
-                }
+                // What comes with the command's end is not passed on, but counts.
+                interrupted |= if child_lives {
+                    group.take(arrived)
+                } else {
+                    group::ending().contains(arrived.signal)
+                };
             }
         };
         loop {
@@ -164,6 +157,10 @@ pub fn run(
     let status = child.wait().map_err(failed("wait for the command"))?;
     let duration = started.elapsed();
     timings::moment(moment::COMMAND_ENDED);
+    group::of_jobs()
+        .unless_in(&original_mask)
+        .unblock()
+        .map_err(failed("unblock signals"))?;
     let _phase = timings::phase("last events, detach");
     outlet.drain(&mut tracer);
     let mut summary = tracer.finish(&mut outlet);
@@ -180,42 +177,6 @@ pub fn run(
         duration,
         summary,
     })
-}
-
-/// The process group that roar shares with its command.
-struct Group {
-    command: Pid,
-    witness: Option<Witness>,
-}
-
-impl Group {
-    fn around(command: &Child) -> Self {
-        Self {
-            command: Pid::from_child(command),
-            // Without one, every signal is passed on: twice is better than never.
-            witness: Witness::start().ok(),
-        }
-    }
-
-    /// Whether a signal that roar got has reached the command, too.
-    fn has(&mut self, arrived: Arrived) -> bool {
-        if arrived.from_kernel {
-            // A terminal's keys go to its foreground group. Its hang-up goes to the leader of the
-            // session, whose place roar may have taken.
-            let is_hangup = arrived.signal == libc::SIGHUP;
-            return !(is_hangup && getsid(None).is_ok_and(|leader| leader == getpid()));
-        }
-        let Some(witness) = &self.witness else {
-            return false;
-        };
-        if !witness.saw(arrived.signal) {
-            return false;
-        }
-        // What it has seen stays pending: the next signal needs a new one.
-        self.witness = Witness::start().ok();
-        // A command that made a group of its own (a shell with job control) was not meant.
-        getpgid(Some(self.command)).is_ok_and(|group| group == getpgrp())
-    }
 }
 
 /// What becomes readable when the command has ended: a pidfd or, where a sandbox refuses

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -80,12 +81,34 @@ impl SignalSet {
         Ok(Self(unsafe { old.assume_init() }))
     }
 
+    /// Whether a signal is in the set.
+    pub(super) fn contains(&self, signal: libc::c_int) -> bool {
+        // SAFETY: an initialised set; a number that is no signal is an error, which is not 1.
+        unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
+    }
+
+    /// Without those that are in the other set.
+    pub(super) fn unless_in(mut self, other: &Self) -> Self {
+        for signal in (1..=libc::SIGRTMAX()).filter(|signal| other.contains(*signal)) {
+            // SAFETY: an initialised set.
+            unsafe { libc::sigdelset(&raw mut self.0, signal) };
+        }
+        self
+    }
+
+    /// Lets these signals in again, for this thread.
+    pub(super) fn unblock(&self) -> io::Result<()> {
+        self.change(libc::SIG_UNBLOCK)
+    }
+
     /// Makes this the mask of the thread. Async-signal-safe.
     pub(super) fn install(&self) -> io::Result<()> {
+        self.change(libc::SIG_SETMASK)
+    }
+
+    fn change(&self, how: libc::c_int) -> io::Result<()> {
         // SAFETY: a valid set, no result wanted.
-        let code = unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut())
-        };
+        let code = unsafe { libc::pthread_sigmask(how, &raw const self.0, std::ptr::null_mut()) };
         if code == 0 {
             Ok(())
         } else {
@@ -154,9 +177,48 @@ pub(super) fn next_signal(descriptor: &OwnedFd) -> Option<Arrived> {
 }
 
 /// Sends a signal to a process that is our unreaped child.
-pub(super) fn send_signal(process: u32, signal: libc::c_int) {
+pub(super) fn send_signal(process: Pid, signal: libc::c_int) {
     // SAFETY: no memory is involved. A child that has ended is still ours until it is reaped.
-    unsafe { libc::kill(process as libc::pid_t, signal) };
+    unsafe { libc::kill(process.as_raw_nonzero().get(), signal) };
+}
+
+/// Stops this process by a signal that is blocked, until it is continued; not when `undone` says
+/// that the reason is gone. A SIGCONT after that question takes the signal back.
+pub(super) fn stop(signal: libc::c_int, undone: impl FnOnce() -> bool) {
+    let set = SignalSet::of(&[signal]);
+    if signal == libc::SIGSTOP {
+        if !undone() {
+            // SAFETY: no memory is involved.
+            unsafe { libc::raise(signal) };
+        }
+        return;
+    }
+    // To this thread, so that it is taken right here.
+    // SAFETY: no memory is involved.
+    unsafe { libc::raise(signal) };
+    if undone() {
+        let now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: both point to values; no information is wanted.
+        unsafe { libc::sigtimedwait(&raw const set.0, std::ptr::null_mut(), &raw const now) };
+        return;
+    }
+    // Failing, they leave the signal where it is: roar then runs on.
+    let _ = set.unblock();
+    let _ = set.block();
+}
+
+/// Whether this process's terminal, if it has one, listens to one of two groups: its own, or that
+/// of a process.
+pub(super) fn is_in_foreground(own: Pid, process: Pid) -> bool {
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else {
+        return false;
+    };
+    let foreground = rustix::termios::tcgetpgrp(&terminal);
+    foreground
+        .is_ok_and(|group| group == own || rustix::process::getpgid(Some(process)) == Ok(group))
 }
 
 /// Whether SIGPIPE was ignored when roar was started: Rust's runtime ignores it in any case.
