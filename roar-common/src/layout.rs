@@ -18,6 +18,8 @@ pub struct SyscallAbi {
 pub struct KernelLayout {
     /// `pt_regs`: the system call's number.
     pub regs_number: u32,
+    /// `pt_regs`: the next instruction.
+    pub regs_instruction: u32,
     /// Arguments of native calls.
     pub native: SyscallAbi,
     /// Arguments of 32-bit calls.
@@ -106,6 +108,12 @@ pub struct KernelLayout {
     pub sb_magic: u32,
     /// `linux_binprm::file`.
     pub bprm_file: u32,
+    /// `linux_binprm::filename`: what was asked for.
+    pub bprm_filename: u32,
+    /// `linux_binprm::interp`: what is executed; the same string unless it is an interpreter.
+    pub bprm_interp: u32,
+    /// `vm_area_struct::vm_end`.
+    pub vma_end: u32,
     /// `vm_area_struct::vm_file`.
     pub vma_file: u32,
     /// `vm_area_struct::vm_flags`.
@@ -120,8 +128,19 @@ pub struct KernelLayout {
 pub struct UringLayout {
     /// `io_kiocb::opcode`.
     pub opcode: u32,
+    /// `io_kiocb::flags`; the lowest eight bits are those of the submission.
+    pub flags: u32,
     /// `io_kiocb::cqe.res`.
     pub result: u32,
+    /// `io_kiocb::cqe.fd`, until the request is done.
+    pub descriptor: u32,
+    /// `io_kiocb::ctx`.
+    pub context: u32,
+    /// In the context, the pointer to the table of registered files.
+    pub registered: u32,
+    /// `io_rsrc_node::file_ptr`, where the table has pointers to nodes (since Linux 6.13);
+    /// `u32::MAX` where it has the files themselves.
+    pub node_file: u32,
     /// `io_open::how.flags`.
     pub open_flags: u32,
     /// `io_open::file_slot`.
@@ -156,5 +175,5 @@ pub struct UringLayout {
 
 const _: () = {
     assert!(size_of::<SyscallAbi>() == 24);
-    assert!(size_of::<KernelLayout>() == (57 + 17) * 4);
+    assert!(size_of::<KernelLayout>() == (61 + 22) * 4);
 };

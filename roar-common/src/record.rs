@@ -48,6 +48,9 @@ pub mod flags {
     pub const STRING_CUT: u16 = 16;
     /// The program has rights beyond its user's; what it does is not reported to that user.
     pub const NOT_FOLLOWED: u16 = 32;
+    /// An announced change whose success the kernel does not tell of: it counts as done, and
+    /// only a failure follows.
+    pub const UNCONFIRMED: u16 = 64;
 }
 
 /// What was done to a file.
@@ -93,12 +96,20 @@ pub mod name_op {
     /// As LINK, but the first file is named by a descriptor (AT_EMPTY_PATH): the first
     /// directory is the file itself.
     pub const LINK_DESCRIPTOR: u8 = 10;
+    /// First name, a script, was executed: the program image is that of its interpreter.
+    pub const SCRIPT: u8 = 11;
 }
 
 /// Notes.
 pub mod note {
     /// `io_uring_setup` succeeded.
     pub const IO_URING: u32 = 1;
+    /// An io_uring request whose file could not be told asked to be silent about its success.
+    pub const IO_URING_SILENT: u32 = 2;
+    /// The kernel was told to use a file by itself: swapping, accounting, a module.
+    pub const KERNEL_FILE: u32 = 3;
+    /// A btrfs subvolume was sent: the kernel reads its files.
+    pub const BTRFS_SEND: u32 = 4;
 }
 
 /// The start of every record.
@@ -199,6 +210,7 @@ pub struct NameBody {
     pub second_string_len: u32,
     /// 0 when the change has happened; else a number of the request by which it is announced (io_uring takes its names at
     /// submission), and a record of kind [`kind::OUTCOME`] with this number says how it ended.
+    /// For [`name_op::TRUNCATE`], which is never announced: the new length in bytes.
     pub request: u64,
     /// One of [`name_op`].
     pub op: u8,

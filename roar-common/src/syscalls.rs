@@ -25,7 +25,7 @@ pub mod class {
     pub const CREAT: u8 = 6;
     /// `mmap`: prot in argument 2, flags in 3, descriptor in 4.
     pub const MMAP: u8 = 7;
-    /// `mprotect`/`pkey_mprotect`: address in argument 0, prot in 2.
+    /// `mprotect`/`pkey_mprotect`: address in argument 0, length in 1, prot in 2.
     pub const MPROTECT: u8 = 8;
     /// `ftruncate`: descriptor in argument 0; result 0.
     pub const FTRUNCATE: u8 = 9;
@@ -35,7 +35,7 @@ pub mod class {
     pub const SENDFILE: u8 = 11;
     /// `splice`, `copy_file_range`: in in argument 0, out in 2.
     pub const COPY: u8 = 12;
-    /// `ioctl`: FICLONE and FICLONERANGE.
+    /// `ioctl`: those that copy, change or hand over the contents of files.
     pub const IOCTL: u8 = 13;
     /// `rename(old, new)`.
     pub const RENAME: u8 = 14;
@@ -63,9 +63,9 @@ pub mod class {
     pub const MKDIRAT: u8 = 25;
     /// `truncate(path, length)`.
     pub const TRUNCATE: u8 = 26;
-    /// `mknod(path)`.
+    /// `mknod(path, mode)`.
     pub const MKNOD: u8 = 27;
-    /// `mknodat(dirfd, path)`.
+    /// `mknodat(dirfd, path, mode)`.
     pub const MKNODAT: u8 = 28;
     /// `io_uring_setup`: a note.
     pub const IO_URING_SETUP: u8 = 29;
@@ -77,4 +77,6 @@ pub mod class {
     pub const IO_SUBMIT: u8 = 32;
     /// As [`IO_SUBMIT`], with pointers of 32 bits.
     pub const COMPAT_IO_SUBMIT: u8 = 33;
+    /// `swapon`, `acct`, `finit_module`, `kexec_file_load`: a note.
+    pub const KERNEL_FILE: u8 = 34;
 }

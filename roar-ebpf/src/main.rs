@@ -11,7 +11,9 @@
 mod aio;
 mod emit;
 mod file;
+mod ioctl;
 mod kernel;
+mod mapping;
 mod maps;
 mod name;
 mod process;

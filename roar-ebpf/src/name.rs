@@ -107,28 +107,63 @@ pub(crate) fn changed(class: u8, arguments: &Arguments) {
         class::MKDIR => one(name_op::MKDIR, here(a)),
         class::MKDIRAT => one(name_op::MKDIR, at(a, b)),
         class::TRUNCATE => one(name_op::TRUNCATE, here(a)),
-        class::MKNOD => one(name_op::MKNOD, here(a)),
-        class::MKNODAT => one(name_op::MKNOD, at(a, b)),
+        class::MKNOD if is_regular(b) => one(name_op::MKNOD, here(a)),
+        class::MKNODAT if is_regular(c) => one(name_op::MKNOD, at(a, b)),
         _ => return,
     };
-    report(&change, 0);
+    let length = if class == class::TRUNCATE { b } else { 0 };
+    report(&change, 0, length);
 }
 
-/// Reports a change whose strings the kernel has copied already: io_uring's.
+/// Whether a mode makes `mknod` make a regular file: no type stands for that, too.
 #[inline(always)]
-pub(crate) fn announced(op: u8, first: Named, second: Named, request: u64) {
-    report(&Change { op, first, second }, request);
+fn is_regular(mode: u64) -> bool {
+    const S_IFMT: u64 = 0o170_000;
+    const S_IFREG: u64 = 0o100_000;
+    matches!(mode & S_IFMT, 0 | S_IFREG)
 }
 
+/// Reports a change whose strings the kernel has copied already: io_uring's. It counts as done
+/// at once when the kernel will not tell of its success.
 #[inline(always)]
-fn report(change: &Change, request: u64) {
+pub(crate) fn announced(op: u8, first: Named, second: Named, request: u64, unconfirmed: bool) {
+    let unconfirmed = if unconfirmed { UNCONFIRMED } else { 0 };
+    report(
+        &Change { op, first, second },
+        IN_KERNEL | unconfirmed,
+        request,
+    );
+}
+
+/// Reports a script whose interpreter has become the image of the current process.
+#[inline(always)]
+pub(crate) fn executed(string: u64) {
+    let script = Change {
+        op: name_op::SCRIPT,
+        first: Named {
+            directory: AT_FDCWD,
+            string,
+        },
+        second: Named::NONE,
+    };
+    report(&script, IN_KERNEL, 0);
+}
+
+/// Beside the operation: the strings are in the kernel's memory.
+const IN_KERNEL: u64 = 1 << 8;
+/// Beside the operation: `flags::UNCONFIRMED`.
+const UNCONFIRMED: u64 = 1 << 9;
+
+#[inline(always)]
+fn report(change: &Change, how: u64, request: u64) {
     let directories =
         u64::from(change.first.directory as u32) << 32 | u64::from(change.second.directory as u32);
     let (first, second) = (change.first.string, change.second.string);
-    roar_name(u64::from(change.op), directories, first, second, request);
+    let op = u64::from(change.op) | how;
+    roar_name(op, directories, first, second, request);
 }
 
-/// As `roar_touch`: walked once by the verifier. With a request, the strings are the kernel's.
+/// As `roar_touch`: walked once by the verifier.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn roar_name(op: u64, directories: u64, first: u64, second: u64, request: u64) -> u64 {
@@ -143,23 +178,27 @@ extern "C" fn roar_name(op: u64, directories: u64, first: u64, second: u64, requ
             string: second,
         },
     };
-    emit(&change, request);
+    emit(&change, op, request);
     0
 }
 
 /// Builds and sends the record.
 #[inline(always)]
-fn emit(change: &Change, request: u64) {
+fn emit(change: &Change, how: u64, request: u64) {
     let Some(buffer) = scratch() else { return };
+    let in_kernel = how & IN_KERNEL != 0;
     let mut record_flags = 0;
+    if how & UNCONFIRMED != 0 {
+        record_flags = flags::UNCONFIRMED;
+    }
     let first = write_named(
         buffer,
         &change.first,
         PATHS_OFFSET,
         change.op == name_op::SYMLINK,
-        request != 0,
+        in_kernel,
     );
-    let second = write_named(buffer, &change.second, first.end, false, request != 0);
+    let second = write_named(buffer, &change.second, first.end, false, in_kernel);
     if first.cut {
         record_flags |= flags::PATH_CUT;
     }

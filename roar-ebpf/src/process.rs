@@ -1,14 +1,18 @@
 //! The set of traced processes: registration, fork, exec, exit.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs,
+};
 use roar_common::{
     ANY_OWNER, EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost, role,
 };
 
 use crate::emit::{count, put, scratch, send, send_for};
-use crate::file::build;
-use crate::kernel::{current_address, field};
+use crate::file::{build, roar_touch};
+use crate::kernel::{Typed, current_address, field};
+use crate::mapping;
 use crate::maps::{CGROUP, PROCESSES, SCRATCH_LEN, config, layout};
+use crate::name;
 
 /// Bits of a traced process.
 pub(crate) mod state {
@@ -18,6 +22,8 @@ pub(crate) mod state {
     pub(crate) const OBSERVER: u32 = 1 << 1;
     /// It has gained rights that its user has not: only its end is reported.
     pub(crate) const SHUT: u32 = 1 << 2;
+    /// It may have mapped a file with less access than `mprotect` can give it later.
+    pub(crate) const LATENT: u32 = 1 << 3;
 }
 
 /// `SUID_DUMP_USER`, the lowest bits of `mm_struct::flags`: its user may look into the process.
@@ -79,6 +85,15 @@ pub(crate) fn is_live() -> bool {
     traced().is_some_and(|bits| bits & state::LIVE != 0)
 }
 
+/// Sets bits of the current process, which is traced.
+#[inline(always)]
+pub(crate) fn mark(new: u32) {
+    if let Some(bits) = PROCESSES.get_ptr_mut(current_process()) {
+        // SAFETY: the entry of a live process; its other bits change only while it has one thread.
+        unsafe { *bits |= new };
+    }
+}
+
 /// A process made itself known: roar, or its forked child, which is traced from its exec on.
 #[inline(always)]
 pub(crate) fn register(role: u64) {
@@ -110,12 +125,14 @@ pub(crate) fn adopted() -> Option<u32> {
         return None;
     }
     let process = current_process();
-    if PROCESSES.insert(process, state::LIVE, 0).is_err() {
+    // What it has mapped so far is not known.
+    let bits = state::LIVE | state::LATENT;
+    if PROCESSES.insert(process, bits, 0).is_err() {
         count(lost::UNTRACKED_PROCESS);
         return None;
     }
     start(process, 0);
-    Some(state::LIVE)
+    Some(bits)
 }
 
 /// A task was made by the current one. Returns the new process, when it is traced.
@@ -172,7 +189,7 @@ pub(crate) fn executed(bprm: *const u8) -> bool {
     let mut gained = 0;
     if is_owners() && is_open() {
         // SAFETY: as above.
-        unsafe { *bits |= state::LIVE };
+        unsafe { *bits = (*bits | state::LIVE) & !state::LATENT };
     } else {
         // SAFETY: as above.
         unsafe { *bits |= state::SHUT };
@@ -215,7 +232,29 @@ pub(crate) fn executed(bprm: *const u8) -> bool {
         end + length as usize,
         lost::PROCESS,
     );
+    if gained == 0 {
+        interpreted(bprm, file);
+    }
     true
+}
+
+/// What the kernel read or mapped by itself to start a program: the script, where the image is
+/// that of an interpreter, and the dynamic linker.
+#[inline(always)]
+fn interpreted(bprm: *const u8, image: u64) {
+    let asked: u64 = field(bprm as u64, layout!(bprm_filename));
+    if asked != field::<u64>(bprm as u64, layout!(bprm_interp)) {
+        name::executed(asked);
+    }
+    // The first instruction is the linker's, where there is one.
+    // SAFETY: a helper that takes the current task.
+    let registers = Typed(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8);
+    if let Some(found) = mapping::at(registers.get(layout!(regs_instruction)))
+        && found.file != image
+        && found.file != 0
+    {
+        roar_touch(found.file, u64::from(access::MAPPED), 0);
+    }
 }
 
 /// A task is ending; when it is the last of its process, so is the process. Returns whether a

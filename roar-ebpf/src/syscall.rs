@@ -1,8 +1,5 @@
 //! The exit of a system call: its class, and what it did to files.
 
-use core::ffi::{c_long, c_void};
-
-use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
 use roar_common::{
     COMPAT_OFFSET, NoteBody, REGISTER_PRCTL, RecordHeader, access, class, kind, lost, note,
 };
@@ -10,31 +7,27 @@ use roar_common::{
 use crate::aio;
 use crate::emit::{count, put, scratch, send};
 use crate::file::{Touch, roar_touch};
+use crate::ioctl;
 use crate::kernel::{Typed, current, field, file_of, peek_user};
+use crate::mapping::{self, PROT_WRITE, is_readable};
 use crate::maps::{class_of, config, layout};
 use crate::name;
 use crate::process;
 
 const O_WRONLY: u64 = 0o1;
-const O_RDWR: u64 = 0o2;
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
 
-const FMODE_WRITE: u32 = 0x2;
+pub(crate) const FMODE_WRITE: u32 = 0x2;
+/// Opened with O_PATH: a place, not its content.
+const FMODE_PATH: u32 = 0x4000;
 /// Set by the kernel when the open made the file (since Linux 4.19).
 const FMODE_CREATED: u32 = 0x10_0000;
 
-const PROT_READ: u64 = 1;
-const PROT_WRITE: u64 = 2;
-const PROT_EXEC: u64 = 4;
 const MAP_SHARED: u64 = 1;
 const MAP_TYPE: u64 = 0xf;
 const MAP_SHARED_VALIDATE: u64 = 3;
 const MAP_ANONYMOUS: u64 = 0x20;
-const VM_SHARED: u64 = 8;
-
-const FICLONE: u64 = 0x4004_9409;
-const FICLONERANGE: u64 = 0x4020_940d;
 
 /// Arguments of a system call.
 pub(crate) struct Arguments {
@@ -102,14 +95,14 @@ pub(crate) fn exit(regs: *const u8, result: i64) {
         return;
     }
     let arguments = Arguments::read(regs, compat);
-    handle(class, &arguments, result as u64);
+    handle(class, bits, &arguments, result as u64);
 }
 
 /// What a call did, as at most two accesses. One place reports them, so that the verifier
 /// walks the reporting twice and not once for each class.
-struct Effects {
-    first: Touch,
-    second: Touch,
+pub(crate) struct Effects {
+    pub(crate) first: Touch,
+    pub(crate) second: Touch,
 }
 
 impl Effects {
@@ -122,7 +115,7 @@ impl Effects {
 }
 
 #[inline(always)]
-fn handle(class: u8, arguments: &Arguments, result: u64) {
+fn handle(class: u8, bits: u32, arguments: &Arguments, result: u64) {
     let mut effects = Effects {
         first: Effects::NONE,
         second: Effects::NONE,
@@ -151,7 +144,13 @@ fn handle(class: u8, arguments: &Arguments, result: u64) {
                 descriptor,
             );
         }
-        class::MPROTECT => protected(&mut effects, arguments.a, arguments.c),
+        class::MPROTECT => {
+            // Nearly always it is memory of the process's own.
+            if bits & process::state::LATENT != 0 {
+                mapping::protected(arguments.a, arguments.b, arguments.c);
+            }
+            return;
+        }
         class::FTRUNCATE => {
             effects.first = through(arguments.a as i32, access::TRUNCATED, 0);
         }
@@ -160,10 +159,11 @@ fn handle(class: u8, arguments: &Arguments, result: u64) {
             copied(&mut effects, arguments.b as i32, arguments.a as i32, result);
         }
         class::COPY => copied(&mut effects, arguments.a as i32, arguments.c as i32, result),
-        class::IOCTL => cloned(&mut effects, arguments),
+        class::IOCTL => ioctl::succeeded(&mut effects, arguments),
         class::IO_SUBMIT => return aio::submitted(arguments.c, 8, result),
         class::COMPAT_IO_SUBMIT => return aio::submitted(arguments.c, 4, result),
         class::IO_URING_SETUP => return noted(note::IO_URING),
+        class::KERNEL_FILE => return noted(note::KERNEL_FILE),
         class::REGISTER => return,
         _ => return name::changed(class, arguments),
     }
@@ -185,7 +185,7 @@ fn handle(class: u8, arguments: &Arguments, result: u64) {
 
 /// An access through a descriptor.
 #[inline(always)]
-fn through(descriptor: i32, access: u8, result: u64) -> Touch {
+pub(crate) fn through(descriptor: i32, access: u8, result: u64) -> Touch {
     let file = file_of(descriptor);
     if file == 0 {
         count(lost::VANISHED_DESCRIPTOR);
@@ -214,14 +214,20 @@ pub(crate) fn is_empty(file: u64) -> bool {
     field::<u64>(inode, layout!(inode_size)) == 0
 }
 
-/// A descriptor was opened: only what it may change is of interest.
+/// A descriptor was opened.
 #[inline(always)]
-pub(crate) fn opened(descriptor: i32, open_flags: u64) -> Touch {
-    let mut touch = through(descriptor, access::OPENED_WRITE, 0);
+fn opened(descriptor: i32, open_flags: u64) -> Touch {
+    opened_file(through(descriptor, access::OPENED_WRITE, 0), open_flags)
+}
+
+/// A file was opened: only what may be changed through it is of interest.
+#[inline(always)]
+pub(crate) fn opened_file(mut touch: Touch, open_flags: u64) -> Touch {
     let mode: u32 = field(touch.file, layout!(file_mode));
     if mode & FMODE_CREATED != 0 {
         touch.access = access::CREATED;
-    } else if open_flags & O_TRUNC != 0 && open_flags & (O_WRONLY | O_RDWR) != 0 {
+    } else if open_flags & O_TRUNC != 0 && mode & FMODE_PATH == 0 {
+        // Opened for reading, too: Linux empties it if the caller may write.
         touch.access = access::TRUNCATED;
     } else if mode & FMODE_WRITE == 0 {
         return Effects::NONE;
@@ -236,97 +242,39 @@ fn mapped(effects: &mut Effects, prot: u64, map_flags: u64, descriptor: i32) {
     }
     let file = through(descriptor, access::MAPPED, 0).file;
     let kind = map_flags & MAP_TYPE;
-    protection(
-        effects,
-        file,
-        prot,
-        kind == MAP_SHARED || kind == MAP_SHARED_VALIDATE,
-    );
-}
-
-/// What a mapping with this protection does to its file.
-#[inline(always)]
-fn protection(effects: &mut Effects, file: u64, prot: u64, shared: bool) {
-    // A private writable mapping is readable on every architecture that roar supports.
-    if prot & (PROT_READ | PROT_EXEC) != 0 || (!shared && prot & PROT_WRITE != 0) {
+    let is_shared = kind == MAP_SHARED || kind == MAP_SHARED_VALIDATE;
+    let mode: u32 = field(file, layout!(file_mode));
+    if is_readable(prot, is_shared) {
         effects.first = Touch {
             file,
             access: access::MAPPED,
             result: 0,
         };
+    } else {
+        process::mark(process::state::LATENT);
     }
-    if shared && prot & PROT_WRITE != 0 {
+    if is_shared && prot & PROT_WRITE != 0 {
         effects.second = Touch {
             file,
             access: access::MAPPED_WRITE,
             result: 0,
         };
+    } else if is_shared && mode & FMODE_WRITE != 0 {
+        process::mark(process::state::LATENT);
     }
-}
-
-/// The protection of a mapping changed.
-#[inline(always)]
-fn protected(effects: &mut Effects, address: u64, prot: u64) {
-    let mut found = Mapping { file: 0, flags: 0 };
-    // SAFETY: the callback has the helper's signature and the context outlives the call.
-    let result = unsafe {
-        bpf_find_vma(
-            bpf_get_current_task_btf(),
-            address,
-            on_vma as *mut c_void,
-            (&raw mut found).cast(),
-            0,
-        )
-    };
-    if result != 0 {
-        // Another thread holds the address space's lock, or the range is gone.
-        count(lost::UNREADABLE_KERNEL);
-        return;
-    }
-    protection(effects, found.file, prot, found.flags & VM_SHARED != 0);
 }
 
 /// Bytes went from one descriptor to another inside the kernel.
 #[inline(always)]
 fn copied(effects: &mut Effects, from: i32, to: i32, result: u64) {
+    effects.first = read(from, result);
     if result > 0 {
-        effects.first = through(from, access::READ, result);
         effects.second = through(to, access::WRITTEN, result);
     }
 }
 
-/// FICLONE and FICLONERANGE share the blocks of another file.
 #[inline(always)]
-fn cloned(effects: &mut Effects, arguments: &Arguments) {
-    let from = match arguments.b {
-        FICLONE => arguments.c as i32,
-        // struct file_clone_range begins with the source descriptor, 64 bits.
-        FICLONERANGE => peek_user::<i64>(arguments.c) as i32,
-        _ => return,
-    };
-    effects.first = through(from, access::READ, 0);
-    effects.second = through(arguments.a as i32, access::WRITTEN, 0);
-}
-
-#[repr(C)]
-struct Mapping {
-    file: u64,
-    flags: u64,
-}
-
-#[inline(never)]
-extern "C" fn on_vma(_task: *const u8, vma: *const u8, found: *mut Mapping) -> c_long {
-    // Read as plain numbers: a typed pointer cannot be handed to a global function.
-    let vma = vma as u64;
-    // SAFETY: the helper passes the context of `protected`.
-    let found = unsafe { &mut *found };
-    found.file = field(vma, layout!(vma_file));
-    found.flags = field(vma, layout!(vma_flags));
-    0
-}
-
-#[inline(always)]
-fn noted(what: u32) {
+pub(crate) fn noted(what: u32) {
     let Some(buffer) = scratch() else { return };
     put(
         buffer,

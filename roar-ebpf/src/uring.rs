@@ -4,10 +4,10 @@
 //! the operation is done. They are announced at submission, and the outcome follows.
 //! The opcodes are those of the kernel's user interface (`enum io_uring_op`).
 
-use roar_common::{OutcomeBody, RecordHeader, access, kind, lost, name_op};
+use roar_common::{OutcomeBody, RecordHeader, access, kind, lost, name_op, note};
 
 use crate::emit::{put, scratch, send};
-use crate::file::{mix, roar_touch};
+use crate::file::{Touch, mix, roar_touch};
 use crate::kernel::{field, file_of, peek};
 use crate::maps::{config, layout};
 use crate::name::{self, AT_REMOVEDIR, Named, RENAME_EXCHANGE};
@@ -35,6 +35,11 @@ const READV_FIXED: u8 = 60;
 const WRITEV_FIXED: u8 = 61;
 
 const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
+const IOSQE_FIXED_FILE: u32 = 1;
+const IOSQE_CQE_SKIP_SUCCESS: u32 = 1 << 6;
+
+/// `IORING_FILE_INDEX_ALLOC`: the kernel chooses a free slot, which is the result.
+const ANY_SLOT: u32 = u32::MAX;
 
 /// A request was taken from the ring.
 #[inline(always)]
@@ -43,6 +48,7 @@ pub(crate) fn submitted(request: u64) {
         return;
     }
     let opcode: u8 = field(request, layout!(uring.opcode));
+    let is_silent = field::<u32>(request, layout!(uring.flags)) & IOSQE_CQE_SKIP_SUCCESS != 0;
     let none = Named::NONE;
     let (op, first, second) = match opcode {
         RENAMEAT => {
@@ -97,9 +103,51 @@ pub(crate) fn submitted(request: u64) {
             );
             (name_op::MKDIR, path, none)
         }
-        _ => return,
+        _ => {
+            if is_silent {
+                silent(request, opcode);
+            }
+            return;
+        }
     };
-    name::announced(op, first, second, number_of(request));
+    name::announced(op, first, second, number_of(request), is_silent);
+}
+
+/// A request that no completion will tell of, unless it fails: it counts as done.
+#[inline(always)]
+fn silent(request: u64, opcode: u8) {
+    let what = match transfer(opcode) {
+        0 if matches!(opcode, OPENAT | OPENAT2 | SPLICE) => {
+            return syscall::noted(note::IO_URING_SILENT);
+        }
+        0 => return,
+        what => what,
+    };
+    // The file itself is looked up only when the request is carried out.
+    let descriptor: u32 = field(request, layout!(uring.descriptor));
+    let file = if field::<u32>(request, layout!(uring.flags)) & IOSQE_FIXED_FILE != 0 {
+        registered(request, descriptor)
+    } else {
+        file_of(descriptor as i32)
+    };
+    if file == 0 {
+        // It is still to be opened, by a request before this one.
+        return syscall::noted(note::IO_URING_SILENT);
+    }
+    roar_touch(file, u64::from(what), 0);
+}
+
+/// The file in a slot of the ring's own table.
+#[inline(always)]
+fn registered(request: u64, slot: u32) -> u64 {
+    let context: u64 = field(request, layout!(uring.context));
+    let table: u64 = field(context, layout!(uring.registered));
+    let mut entry: u64 = peek(table.wrapping_add(u64::from(slot) * 8));
+    if layout!(uring.node_file) != u32::MAX {
+        entry = field(entry, layout!(uring.node_file));
+    }
+    // The lowest bits say what the file can do.
+    entry & !7
 }
 
 /// A number for a request that tells its reader nothing of the kernel's addresses: half of a
@@ -138,29 +186,39 @@ pub(crate) fn completed(request: u64) {
     // Every command begins with its file.
     let mut file: u64 = peek(request);
     let mut what = match opcode {
-        READV | READ_FIXED | READ | READ_MULTISHOT | READV_FIXED => access::READ,
-        WRITEV | WRITE_FIXED | WRITE | WRITEV_FIXED | FALLOCATE => access::WRITTEN,
-        FTRUNCATE => access::TRUNCATED,
         SPLICE => {
             let flags: u32 = field(request, layout!(uring.splice_flags));
-            if flags & SPLICE_F_FD_IN_FIXED == 0 && result > 0 {
-                let from = file_of(field(request, layout!(uring.splice_in)));
+            let from: u32 = field(request, layout!(uring.splice_in));
+            let from = if flags & SPLICE_F_FD_IN_FIXED == 0 {
+                file_of(from as i32)
+            } else {
+                registered(request, from)
+            };
+            if result > 0 {
                 roar_touch(from, u64::from(access::READ), result as u64);
             }
             access::WRITTEN
         }
         OPENAT | OPENAT2 => {
-            if field::<u32>(request, layout!(uring.open_slot)) != 0 {
-                // It went into the ring's own table; what is done with it is seen there.
-                return;
-            }
-            let flags: u64 = field(request, layout!(uring.open_flags));
-            let touch = syscall::opened(result, flags);
-            file = touch.file;
-            touch.access
+            let slot: u32 = field(request, layout!(uring.open_slot));
+            file = match slot {
+                0 => file_of(result),
+                // It went into the ring's own table.
+                ANY_SLOT => registered(request, result as u32),
+                slot => registered(request, slot - 1),
+            };
+            let touch = Touch {
+                file,
+                access: access::OPENED_WRITE,
+                result: 0,
+            };
+            syscall::opened_file(touch, field(request, layout!(uring.open_flags))).access
         }
-        _ => return,
+        opcode => transfer(opcode),
     };
+    if what == 0 {
+        return;
+    }
     if result == 0 {
         let is_transfer = matches!(what, access::READ | access::WRITTEN) && opcode != FALLOCATE;
         if is_transfer && !(what == access::READ && syscall::is_empty(file)) {
@@ -169,6 +227,17 @@ pub(crate) fn completed(request: u64) {
     }
     if file != 0 && what != 0 {
         roar_touch(file, u64::from(what), result as u64);
+    }
+}
+
+/// What an operation does to its file; 0 for others.
+#[inline(always)]
+fn transfer(opcode: u8) -> u8 {
+    match opcode {
+        READV | READ_FIXED | READ | READ_MULTISHOT | READV_FIXED => access::READ,
+        WRITEV | WRITE_FIXED | WRITE | WRITEV_FIXED | FALLOCATE => access::WRITTEN,
+        FTRUNCATE => access::TRUNCATED,
+        _ => 0,
     }
 }
 

@@ -15,7 +15,7 @@ use roar_tests::record::Record;
 use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::transcript::Transcript;
 use roar_tests::workload::tools::{self, Tool};
-use roar_tests::workload::{Build, Workload, check_each, compare, everyday, program, table};
+use roar_tests::workload::{Build, Workload, check_each, compare, everyday, program, rare, table};
 
 /// Runs a command in a project under roar; tells the record.
 fn record(project: &Project, argv: &[OsString]) -> Result<Record, String> {
@@ -150,6 +150,11 @@ fn file_systems() {
 #[test]
 fn namespaces() {
     check_table(&table::namespaces());
+}
+
+#[test]
+fn rare_ways() {
+    check_table(&rare::all());
 }
 
 #[test]

@@ -182,10 +182,137 @@ static void op_splice(char **a)
 	expect(submit(entry) == 64);
 }
 
+/* Registers a table of eight free slots. */
+static void free_slots(void)
+{
+	int slots[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+	must(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, slots, 8));
+}
+
+/* Opens into a slot, counted from 1, of the ring's table. */
+static void open_into(unsigned slot, const char *path, int flags)
+{
+	submit((struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .len = 0644,
+		.addr = (unsigned long)path, .open_flags = flags, .file_index = slot});
+}
+
+static void use_slot(int opcode, int slot)
+{
+	struct io_uring_sqe entry = transfer(opcode, slot);
+	entry.flags = IOSQE_FIXED_FILE;
+	expect(submit(entry) > 0);
+}
+
+/* OUT: made in a slot, never written: an empty output */
+static void op_direct_create(char **a)
+{
+	set_up(a[0]);
+	free_slots();
+	open_into(3, a[1], O_WRONLY | O_CREAT);
+}
+static void op_direct_create_anywhere(char **a)
+{
+	set_up(a[0]);
+	free_slots();
+	open_into(IORING_FILE_INDEX_ALLOC, a[1], O_WRONLY | O_CREAT);
+}
+
+/* OLD: emptied by the open: an output, not an input */
+static void op_direct_empty(char **a)
+{
+	set_up(a[0]);
+	free_slots();
+	open_into(1, a[1], O_WRONLY | O_TRUNC);
+}
+
+/* IN OUT: without a descriptor */
+static void op_direct_copy(char **a)
+{
+	set_up(a[0]);
+	free_slots();
+	open_into(3, a[1], O_RDONLY);
+	open_into(4, a[2], O_WRONLY | O_CREAT | O_TRUNC);
+	use_slot(IORING_OP_READ, 2);
+	use_slot(IORING_OP_WRITE, 3);
+}
+
+static void registers(const char *path)
+{
+	int fd = open_read(path);
+	must(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1));
+	close(fd);
+}
+
+/* IN: spliced from a slot to a pipe */
+static void op_splice_registered(char **a)
+{
+	int ends[2];
+	set_up(a[0]);
+	registers(a[1]);
+	must(pipe(ends));
+	struct io_uring_sqe entry = {.opcode = IORING_OP_SPLICE, .fd = ends[1], .len = 64,
+		.off = -1, .splice_fd_in = 0, .splice_off_in = -1,
+		.splice_flags = 1u << 31 /* SPLICE_F_FD_IN_FIXED */};
+	expect(submit(entry) == 64);
+}
+
+/* Submits an entry that says nothing of its success, then one that does, in this order. */
+static void submit_silently(struct io_uring_sqe entry)
+{
+	unsigned tail = *ring.tail, slot = tail & *ring.mask;
+	entry.flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK;
+	ring.entries[slot] = entry;
+	ring.array[slot] = slot;
+	tail++;
+	slot = tail & *ring.mask;
+	ring.entries[slot] = (struct io_uring_sqe){.opcode = IORING_OP_NOP};
+	ring.array[slot] = slot;
+	__atomic_store_n(ring.tail, tail + 1, __ATOMIC_RELEASE);
+	expect(must(syscall(SYS_io_uring_enter, ring.fd, 2, 1, IORING_ENTER_GETEVENTS, NULL, 0)) == 2);
+	expect(ring.completions[*ring.completed_head & *ring.completed_mask].res == 0);
+}
+
+/* IN: read in silence */
+static void op_silent_read(char **a)
+{
+	set_up(a[0]);
+	submit_silently(transfer(IORING_OP_READ, open_read(a[1])));
+}
+static void op_silent_read_registered(char **a)
+{
+	set_up(a[0]);
+	registers(a[1]);
+	struct io_uring_sqe entry = transfer(IORING_OP_READ, 0);
+	entry.flags = IOSQE_FIXED_FILE;
+	submit_silently(entry);
+}
+
+/* OLD: partly overwritten in silence: input and output */
+static void op_silent_write(char **a)
+{
+	set_up(a[0]);
+	submit_silently(transfer(IORING_OP_WRITE, must(open(a[1], O_WRONLY))));
+}
+
+/* OLD NEW: renamed in silence */
+static void op_silent_rename(char **a)
+{
+	set_up(a[0]);
+	submit_silently((struct io_uring_sqe){.opcode = IORING_OP_RENAMEAT, .fd = AT_FDCWD,
+		.addr = (unsigned long)a[1], .len = AT_FDCWD, .off = (unsigned long)a[2]});
+	must(access(a[2], F_OK));
+}
+
 static const struct operation operations[] = {
 	{"read", op_read}, {"readv", op_readv}, {"read-fixed", op_read_fixed},
 	{"write", op_write}, {"copy", op_copy}, {"create", op_create},
 	{"open-only", op_open_only}, {"rename", op_rename}, {"unlink", op_unlink},
 	{"link", op_link}, {"fallocate", op_fallocate}, {"splice", op_splice},
+	{"direct-create", op_direct_create}, {"direct-empty", op_direct_empty},
+	{"direct-create-anywhere", op_direct_create_anywhere},
+	{"direct-copy", op_direct_copy}, {"splice-registered", op_splice_registered},
+	{"silent-read", op_silent_read}, {"silent-write", op_silent_write},
+	{"silent-read-registered", op_silent_read_registered},
+	{"silent-rename", op_silent_rename},
 };
 WORKLOAD(operations)

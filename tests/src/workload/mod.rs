@@ -18,6 +18,7 @@ use crate::require::{self, Need};
 
 pub mod everyday;
 pub mod program;
+pub mod rare;
 pub mod table;
 pub mod tools;
 
@@ -174,6 +175,8 @@ pub fn prepare(project: &Project) {
         symlink(target, project.path(link)).expect("the file system has symbolic links");
     }
     project.write_program("script.sh", "#!/bin/sh\ncat in > out\n");
+    project.write_program("unread.sh", "#!/bin/true\n");
+    project.write_program("nested.sh", "#!./unread.sh\n");
     for (name, build) in [("program", Build::Dynamic), ("static", Build::Static)] {
         let bytes = std::fs::read(program::path("rw", build)).expect("it was just built");
         project.write_program(name, bytes);

@@ -57,6 +57,10 @@ macro_rules! common {
             (libc::SYS_mknodat, class::MKNODAT),
             (libc::SYS_io_uring_setup, class::IO_URING_SETUP),
             (libc::SYS_io_submit, class::IO_SUBMIT),
+            (libc::SYS_swapon, class::KERNEL_FILE),
+            (libc::SYS_acct, class::KERNEL_FILE),
+            (libc::SYS_finit_module, class::KERNEL_FILE),
+            (libc::SYS_kexec_file_load, class::KERNEL_FILE),
             (libc::SYS_prctl, class::REGISTER),
             $($extra)*
         ]

@@ -13,7 +13,7 @@ use crate::event::FileId;
 use crate::model::RawString;
 
 const BTRFS: u32 = 0x9123_683e;
-const OVERLAY: u32 = 0x794c_7630;
+pub(super) const OVERLAY: u32 = 0x794c_7630;
 
 /// What stat(2) has told so far.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
     let architecture = architecture(types)?;
     Ok(KernelLayout {
         regs_number: architecture.number,
+        regs_instruction: architecture.instruction,
         native: architecture.native,
         compat: architecture.compat,
         task_compat_word: architecture.compat_word,
@@ -55,6 +56,9 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         sb_dev: at("super_block", "s_dev")?,
         sb_magic: at("super_block", "s_magic")?,
         bprm_file: at("linux_binprm", "file")?,
+        bprm_filename: at("linux_binprm", "filename")?,
+        bprm_interp: at("linux_binprm", "interp")?,
+        vma_end: at("vm_area_struct", "vm_end")?,
         vma_file: at("vm_area_struct", "vm_file")?,
         vma_flags: at("vm_area_struct", "vm_flags")?,
         uring: uring_layout(types).unwrap_or_default(),
@@ -78,9 +82,18 @@ fn credentials(types: &KernelTypes) -> Result<u32, BtfError> {
 /// Offsets for io_uring; an error where this kernel is not one that can be followed there.
 fn uring_layout(types: &KernelTypes) -> Result<UringLayout, BtfError> {
     let at = |name: &str, path: &str| types.offset(name, path);
+    let (registered, node_file) = match types.try_offset("io_ring_ctx", "file_table.data.nodes") {
+        Some(nodes) => (nodes, at("io_rsrc_node", "file_ptr")?),
+        None => (at("io_ring_ctx", "file_table.files")?, u32::MAX),
+    };
     Ok(UringLayout {
         opcode: at("io_kiocb", "opcode")?,
+        flags: at("io_kiocb", "flags")?,
         result: at("io_kiocb", "cqe.res")?,
+        descriptor: at("io_kiocb", "cqe.fd")?,
+        context: at("io_kiocb", "ctx")?,
+        registered,
+        node_file,
         open_flags: at("io_open", "how.flags")?,
         open_slot: at("io_open", "file_slot")?,
         splice_in: at("io_splice", "splice_fd_in")?,
@@ -119,6 +132,7 @@ fn inode_time(types: &KernelTypes, name: &str) -> Result<(u32, u32), BtfError> {
 /// Where a system call's number and arguments are.
 struct Architecture {
     number: u32,
+    instruction: u32,
     native: SyscallAbi,
     compat: SyscallAbi,
     compat_word: u32,
@@ -139,6 +153,7 @@ fn architecture(types: &KernelTypes) -> Result<Architecture, BtfError> {
     let compat_word = types.try_offset("task_struct", "thread_info.status");
     Ok(Architecture {
         number: types.offset("pt_regs", "orig_ax")?,
+        instruction: types.offset("pt_regs", "ip")?,
         native: registers(["di", "si", "dx", "r10", "r8", "r9"])?,
         compat: registers(["bx", "cx", "dx", "si", "di", "bp"])?,
         compat_word: compat_word.unwrap_or(0),
@@ -159,6 +174,7 @@ fn architecture(types: &KernelTypes) -> Result<Architecture, BtfError> {
     let compat_word = types.try_offset("task_struct", "thread_info.flags");
     Ok(Architecture {
         number: types.offset("pt_regs", "syscallno")?,
+        instruction: types.offset("pt_regs", "pc")?,
         native: SyscallAbi { arguments },
         compat: SyscallAbi { arguments },
         compat_word: compat_word.unwrap_or(0),

@@ -15,6 +15,7 @@ mod layout;
 mod load;
 pub mod loader;
 mod mounts;
+mod named;
 mod sys;
 mod translate;
 
@@ -142,11 +143,7 @@ impl EbpfTracer {
         }
         for item in self.loaded.events.take().iter() {
             match decode::decode(item) {
-                Some(record) => {
-                    if let Some(event) = self.translator.translate(&record) {
-                        sink(event);
-                    }
-                }
+                Some(record) => self.translator.translate(&record, sink),
                 None => self.malformed += 1,
             }
         }

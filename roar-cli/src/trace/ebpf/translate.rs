@@ -1,15 +1,14 @@
 //! Records into events: paths as users know them.
 
-use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 
 use roar_common::{access, flags, name_op, note};
 
 use super::decode::{Body, FileRecord, NameRecord, NamedPath, Record, join_names};
-use super::identity::{Identities, kernel_device};
+use super::identity::{self, Identities};
 use super::loader;
 use super::mounts::Mounts;
+use super::named::{self, Links};
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
 };
@@ -25,6 +24,14 @@ pub(super) struct Translator {
     nameless: HashMap<(u64, u64), u32>,
     /// Changes of names that io_uring requests announced, by request.
     announced: HashMap<u64, EventKind>,
+    /// Announced ones that count as done, because only their failure would be told.
+    unconfirmed: HashSet<u64>,
+    /// The symbolic links that the job made.
+    links: Links,
+    /// Overlays of other mount namespaces, by device: each is told of once.
+    hidden_overlays: HashSet<u32>,
+    /// What a record stands for beside its event.
+    further: Vec<EventKind>,
     /// How many processes left a core file: the kernel writes those, and no call tells of it.
     core_files: u64,
     /// Whether io_uring is followed; where it is not, its use is a gap.
@@ -42,6 +49,10 @@ impl Translator {
             real_directories: HashMap::new(),
             nameless: HashMap::new(),
             announced: HashMap::new(),
+            unconfirmed: HashSet::new(),
+            links: Links::default(),
+            hidden_overlays: HashSet::new(),
+            further: Vec::new(),
             core_files: 0,
             follows_uring,
             loader: loader::trusted_place().map(|path| RawString::from_path(&path)),
@@ -59,9 +70,20 @@ impl Translator {
         self.core_files
     }
 
-    /// The event that a record stands for; none for what no user would call a file.
-    pub(super) fn translate(&mut self, record: &Record<'_>) -> Option<TraceEvent> {
-        let kind = match &record.body {
+    /// The events that a record stands for; none for what no user would call a file.
+    pub(super) fn translate(&mut self, record: &Record<'_>, sink: &mut dyn FnMut(TraceEvent)) {
+        let kind = self.kind_of(record);
+        for kind in kind.into_iter().chain(self.further.drain(..)) {
+            sink(TraceEvent {
+                at_ns: record.time_ns,
+                process: ProcessId(record.process),
+                kind,
+            });
+        }
+    }
+
+    fn kind_of(&mut self, record: &Record<'_>) -> Option<EventKind> {
+        Some(match &record.body {
             Body::Start { parent } => EventKind::Started {
                 parent: (*parent != 0).then_some(ProcessId(*parent)),
             },
@@ -93,33 +115,39 @@ impl Translator {
                 }
             }
             Body::Name(name) => {
-                let change = self.name_changed(name)?;
-                if name.request != 0 {
-                    self.announced.insert(name.request, change);
-                    return None;
+                let change = self.name_changed(name, record.process)?;
+                if name.request != 0 && name.op != name_op::TRUNCATE {
+                    self.unconfirmed.remove(&name.request);
+                    if record.flags & flags::UNCONFIRMED == 0 {
+                        self.announced.insert(name.request, change);
+                        return None;
+                    }
+                    self.unconfirmed.insert(name.request);
                 }
                 change
             }
             Body::Outcome { request, result } => {
-                let change = self.announced.remove(request)?;
-                if *result < 0 {
-                    return None;
+                let was_told = self.unconfirmed.remove(request);
+                match self.announced.remove(request) {
+                    Some(change) if *result >= 0 => change,
+                    None if was_told => EventKind::Gap(failed_after_all()),
+                    _ => return None,
                 }
-                change
             }
             Body::Note { note } if *note == note::IO_URING && self.follows_uring => return None,
             Body::Note { note } => EventKind::Gap(noted(*note)),
-        };
-        Some(TraceEvent {
-            at_ns: record.time_ns,
-            process: ProcessId(record.process),
-            kind,
         })
     }
 
     fn file_state(&mut self, file: &FileRecord<'_>, record_flags: u16) -> FileState {
         let inside = join_names(file.names);
         let (path, mut quality) = self.locate(file.mount_id, file.device, &inside);
+        if quality == PathQuality::Foreign
+            && file.magic == identity::OVERLAY
+            && self.hidden_overlays.insert(file.device)
+        {
+            self.further.push(EventKind::Gap(hidden_overlay()));
+        }
         if record_flags & flags::PATH_CUT != 0 {
             quality = PathQuality::Truncated;
         } else if file.nlink == 0 && quality == PathQuality::Full {
@@ -156,30 +184,46 @@ impl Translator {
         self.mounts.locate(mount_id, device, inside)
     }
 
-    fn name_changed(&mut self, name: &NameRecord<'_>) -> Option<EventKind> {
+    fn name_changed(&mut self, name: &NameRecord<'_>, process: u32) -> Option<EventKind> {
         let change = match name.op {
             name_op::RENAME => NameChange::Rename,
             name_op::EXCHANGE => NameChange::Exchange,
             name_op::LINK | name_op::LINK_DESCRIPTOR => NameChange::Link,
             name_op::SYMLINK => {
                 let target = RawString::new(name.first.string);
-                return Some(EventKind::Symlinked {
-                    path: self.path_of(&name.second),
-                    target,
-                });
+                let path = self.path_of(&name.second);
+                self.links.made(&path, &target);
+                return Some(EventKind::Symlinked { path, target });
             }
             name_op::UNLINK | name_op::RMDIR => {
-                return Some(EventKind::Removed {
-                    path: self.path_of(&name.first),
-                });
+                let path = self.path_of(&name.first);
+                self.links.removed(&path);
+                return Some(EventKind::Removed { path });
             }
             name_op::MKDIR => {
                 return Some(EventKind::DirectoryMade {
                     path: self.path_of(&name.first),
                 });
             }
-            name_op::TRUNCATE => return self.by_path(&name.first, Access::Truncated),
-            name_op::MKNOD => return self.by_path(&name.first, Access::Created),
+            name_op::TRUNCATE => {
+                let path = self.path_of(&name.first);
+                let file = FileState {
+                    size_bytes: name.request,
+                    ..self.links.file_at(&path)
+                };
+                let access = Access::Truncated;
+                return Some(EventKind::Touched { file, access });
+            }
+            name_op::MKNOD => {
+                let path = self.path_of(&name.first);
+                let file = FileState {
+                    size_bytes: 0,
+                    ..self.links.file_at(&path)
+                };
+                let access = Access::Created;
+                return Some(EventKind::Touched { file, access });
+            }
+            name_op::SCRIPT => return self.script(&name.first, process),
             _ => return None,
         };
         let to = self.path_of(&name.second);
@@ -188,6 +232,9 @@ impl Translator {
         } else {
             self.nameless_at(&to, name)
         };
+        if id.is_none() && name.op == name_op::LINK && is_of_a_descriptor(name.first.string) {
+            self.further.push(EventKind::Gap(linked_by_descriptor()));
+        }
         Some(EventKind::Renamed {
             from: self.path_of(&name.first),
             to,
@@ -198,7 +245,12 @@ impl Translator {
 
     /// The identity of a file that got its first name.
     fn nameless_at(&self, to: &RawString, name: &NameRecord<'_>) -> Option<FileId> {
-        let id = self.look(to, name.second.device)?.id?;
+        let id = named::look(to)?.id?;
+        // stat's numbers must be those that a touch is known by (not on an overlay).
+        let is_known = |device| self.identities.is_device(device, name.second.device);
+        if !u32::try_from(id.device).is_ok_and(is_known) {
+            return None;
+        }
         let generation = self.nameless.get(&(id.device, id.inode))?;
         Some(FileId {
             generation: *generation,
@@ -206,40 +258,32 @@ impl Translator {
         })
     }
 
-    /// A file that the call named by its path alone.
-    fn by_path(&mut self, named: &NamedPath<'_>, access: Access) -> Option<EventKind> {
-        let path = self.path_of(named);
-        // truncate(2) follows symbolic links.
-        let real = RawString::from_path(&path.to_path_buf().canonicalize().ok()?);
-        // By name only: stat does not tell the generation.
-        let file = FileState {
-            id: None,
-            ..self.look(&real, named.device)?
+    /// A script whose interpreter became the image of a process.
+    fn script(&mut self, named: &NamedPath<'_>, process: u32) -> Option<EventKind> {
+        let path = match named.string.strip_prefix(b"/dev/fd/") {
+            // What execveat(2) was given: a descriptor of the process that did it.
+            Some(rest) => {
+                let mut path = format!("/proc/{process}/fd/").into_bytes();
+                path.extend_from_slice(rest);
+                let path = RawString::new(path);
+                if path.to_path_buf().canonicalize().is_err() {
+                    return Some(EventKind::Gap(unknown_script()));
+                }
+                path
+            }
+            None => self.path_of(named),
         };
-        Some(EventKind::Touched { file, access })
-    }
-
-    /// The state of a path as it is now. The identity is given only where stat's numbers are
-    /// those that a touch is known by (not on an overlay).
-    fn look(&self, path: &RawString, device: u32) -> Option<FileState> {
-        let metadata = Path::new(&path.to_os_string()).symlink_metadata().ok()?;
-        if !metadata.is_file() {
-            return None;
+        let file = self.links.file_at(&path);
+        for between in named::scripts_between(&file.path.to_path_buf()) {
+            let path = RawString::from_path(&between);
+            self.further.push(EventKind::Touched {
+                file: self.links.file_at(&path),
+                access: Access::Executed,
+            });
         }
-        let stat_device = kernel_device(metadata.dev());
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
-        let is_known = self.identities.is_device(stat_device, device);
-        Some(FileState {
-            id: is_known.then(|| FileId {
-                device: u64::from(stat_device),
-                inode: metadata.ino(),
-                generation: 0,
-            }),
-            path: path.clone(),
-            quality: PathQuality::Full,
-            size_bytes: metadata.len(),
-            mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        Some(EventKind::Touched {
+            file,
+            access: Access::Executed,
         })
     }
 
@@ -339,8 +383,62 @@ fn not_followed(image: &FileState) -> Gap {
     }
 }
 
+/// Whether a path names a descriptor of a process.
+fn is_of_a_descriptor(string: &[u8]) -> bool {
+    string.starts_with(b"/proc/") || string.starts_with(b"/dev/fd/")
+}
+
+fn linked_by_descriptor() -> Gap {
+    Gap {
+        kind: GapKind::UnresolvedPath,
+        detail: "a file was given a further name through /proc; which it was before is not known"
+            .to_owned(),
+        count: 1,
+    }
+}
+
+fn unknown_script() -> Gap {
+    Gap {
+        kind: GapKind::UnresolvedPath,
+        detail: "a script was executed through a descriptor that is closed".to_owned(),
+        count: 1,
+    }
+}
+
+fn hidden_overlay() -> Gap {
+    Gap {
+        kind: GapKind::Namespace,
+        detail: "an overlay was mounted out of roar's sight; its files are known by their names \
+                 in it, and not by those in its layers"
+            .to_owned(),
+        count: 1,
+    }
+}
+
+fn failed_after_all() -> Gap {
+    Gap {
+        kind: GapKind::IoUring,
+        detail: "an io_uring request that asked for silence failed; the record takes it for done"
+            .to_owned(),
+        count: 1,
+    }
+}
+
 fn noted(what: u32) -> Gap {
     let (kind, detail) = match what {
+        note::IO_URING_SILENT => (
+            GapKind::IoUring,
+            "an io_uring request on a file still to be opened asked for silence about its success"
+                .to_owned(),
+        ),
+        note::KERNEL_FILE => (
+            GapKind::UnresolvedPath,
+            "the kernel was told to use a file by itself (swap, accounting, a module)".to_owned(),
+        ),
+        note::BTRFS_SEND => (
+            GapKind::UnresolvedPath,
+            "a btrfs subvolume was sent; the kernel read its files".to_owned(),
+        ),
         note::IO_URING => (
             GapKind::IoUring,
             "the command used io_uring; files that it read or wrote only that way are not seen"
@@ -368,7 +466,7 @@ fn trim_end(string: &[u8]) -> &[u8] {
     &string[..end]
 }
 
-fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
+pub(super) fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
     let rest = &rest[rest.iter().position(|b| *b != b'/').unwrap_or(rest.len())..];
     let mut path = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
     path.push(b'/');
@@ -377,7 +475,7 @@ fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
 }
 
 /// `.` and `..` taken out of an absolute path by its text.
-fn lexical(path: &[u8]) -> Vec<u8> {
+pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
     let mut kept: Vec<&[u8]> = Vec::new();
     for part in path.split(|b| *b == b'/') {
         match part {

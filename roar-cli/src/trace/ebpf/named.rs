@@ -1,0 +1,159 @@
+//! Files that a call named and no descriptor stood for: found on disk by their names, a moment
+//! later, when those may be gone already.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::identity::kernel_device;
+use super::translate::{joined, lexical};
+use crate::event::{FileId, FileState, PathQuality};
+use crate::model::RawString;
+
+/// The most links that a path may go through, and the most interpreters that the kernel starts
+/// for one script, are fewer.
+const MOST_STEPS: usize = 40;
+
+/// The kernel reads no more of a script than this to find its interpreter (`BINPRM_BUF_SIZE`).
+const FIRST_BYTES: u64 = 256;
+
+/// The state of a file as it is now, with the numbers that stat tells; none for what is not a
+/// regular file, or is gone.
+pub(super) fn look(path: &RawString) -> Option<FileState> {
+    let metadata = Path::new(&path.to_os_string()).symlink_metadata().ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+    Some(FileState {
+        id: Some(FileId {
+            device: u64::from(kernel_device(metadata.dev())),
+            inode: metadata.ino(),
+            generation: 0,
+        }),
+        path: path.clone(),
+        quality: PathQuality::Full,
+        size_bytes: metadata.len(),
+        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+/// The symbolic links that the job made: where they led is not to be seen once they are gone.
+#[derive(Debug, Default)]
+pub(super) struct Links(HashMap<RawString, RawString>);
+
+impl Links {
+    pub(super) fn made(&mut self, path: &RawString, target: &RawString) {
+        self.0.insert(path.clone(), target.clone());
+    }
+
+    pub(super) fn removed(&mut self, path: &RawString) {
+        self.0.remove(path);
+    }
+
+    /// The file that a path stood for, by name only: stat does not tell the generation. Where
+    /// nothing is there any more, its state is all zero.
+    pub(super) fn file_at(&self, path: &RawString) -> FileState {
+        let real = match path.to_path_buf().canonicalize() {
+            Ok(real) => RawString::from_path(&real),
+            Err(_) => self.followed(path),
+        };
+        let state = look(&real).unwrap_or_else(|| FileState {
+            id: None,
+            path: real,
+            quality: PathQuality::Full,
+            size_bytes: 0,
+            mtime_ns: 0,
+            ctime_ns: 0,
+        });
+        FileState { id: None, ..state }
+    }
+
+    fn followed(&self, path: &RawString) -> RawString {
+        let mut path = path.clone();
+        for _ in 0..MOST_STEPS {
+            let Some(target) = self.0.get(&path) else {
+                break;
+            };
+            let target = target.as_bytes();
+            path = if target.starts_with(b"/") {
+                lexical(target).into()
+            } else {
+                let bytes = path.as_bytes();
+                let parent = bytes.iter().rposition(|b| *b == b'/').unwrap_or(0);
+                lexical(&joined(&bytes[..parent], target)).into()
+            };
+        }
+        path
+    }
+}
+
+/// The interpreters of a script that are scripts themselves: the kernel tells of the first
+/// script and of the last interpreter alone.
+pub(super) fn scripts_between(script: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    let mut interpreter = interpreter_of(script);
+    while let Some(path) = interpreter
+        && found.len() < MOST_STEPS
+    {
+        interpreter = interpreter_of(&path);
+        if interpreter.is_some() {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The interpreter that a file names in its first line, if it is a script.
+fn interpreter_of(path: &Path) -> Option<PathBuf> {
+    // Nothing that could make the reader wait.
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut first = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(FIRST_BYTES).read_to_end(&mut first).ok()?;
+    let line = first.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    let mut words = line.split(|b| matches!(b, b' ' | b'\t' | 0));
+    let word = words.find(|word| !word.is_empty())?;
+    Some(std::ffi::OsString::from_vec(word.to_vec()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_are_gone() {
+        let mut links = Links::default();
+        let path = |text: &str| RawString::from(text);
+        links.made(&path("/no/such/a"), &path("../b"));
+        links.made(&path("/no/b"), &path("/no/such/c"));
+        links.made(&path("/no/loop"), &path("loop"));
+        assert_eq!(links.file_at(&path("/no/such/a")).path, path("/no/such/c"));
+        assert_eq!(links.file_at(&path("/no/loop")).path, path("/no/loop"));
+        links.removed(&path("/no/b"));
+        assert_eq!(links.file_at(&path("/no/such/a")).path, path("/no/b"));
+    }
+
+    #[test]
+    fn interpreters() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let write = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("it can be filled");
+            path
+        };
+        let middle = write("middle", "#! /bin/echo one\n".to_owned());
+        let outer = write("outer", format!("#!{} two\nrest", middle.display()));
+        let plain = write("plain", "no script".to_owned());
+        assert_eq!(scripts_between(&outer), [middle.clone()]);
+        for path in [middle, plain] {
+            assert_eq!(scripts_between(&path), [] as [PathBuf; 0]);
+        }
+    }
+}
