@@ -31,6 +31,8 @@ pub struct Moment {
     pub at_ns: u64,
     /// Processor time that roar itself had used by then.
     pub processor_ns: u64,
+    /// How much of it went into hashing beside the command.
+    pub hashing_ns: u64,
 }
 
 /// The names of the moments.
@@ -66,6 +68,7 @@ pub fn start(began_ns: u64) {
         name: moment::BEGIN,
         at_ns: began_ns,
         processor_ns: 0,
+        hashing_ns: 0,
     };
     let _ = NOTED.set(Mutex::new(Timings {
         phases: Vec::new(),
@@ -105,6 +108,7 @@ pub fn moment(name: &'static str) {
             name,
             at_ns: clock::monotonic_ns(),
             processor_ns: clock::processor_ns(),
+            hashing_ns: thread_ns(HASHING_THREAD),
         };
         let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.moments.push(moment);
@@ -119,6 +123,25 @@ pub fn noted() -> Option<Timings> {
         memory_bytes: peak_bytes().unwrap_or(0),
         ..noted
     })
+}
+
+/// The thread that hashes while the command runs.
+const HASHING_THREAD: &str = "beside";
+
+/// Processor time of this process's thread of that name, nanoseconds; 0 when there is none.
+fn thread_ns(name: &str) -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task");
+    let times = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let comm = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+            let schedstat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let time = schedstat.split(' ').next()?.parse::<u64>().ok()?;
+            (comm.trim_end() == name).then_some(time)
+        });
+    times.sum()
 }
 
 /// The high-water mark of resident memory.

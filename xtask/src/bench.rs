@@ -38,6 +38,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "/dev/shm")]
     folder: std::path::PathBuf,
 
+    /// The roar to measure; built when left out
+    #[arg(long, value_name = "FILE")]
+    roar: Option<std::path::PathBuf>,
+
     /// A small subset with generous limits, as in CI; fails when one is passed
     #[arg(long, conflicts_with_all = ["only", "report"])]
     quick: bool,
@@ -74,7 +78,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             bail!("no part '{asked}'; there are {}", parts.join(", "));
         }
     }
-    let roar = demo::build_roar()?;
+    let roar = match &args.roar {
+        Some(roar) => roar.clone(),
+        None => demo::build_roar()?,
+    };
     let site = Site::make(&args.folder, &roar)?;
     for part in parts {
         if !args.only.is_empty() && !args.only.iter().any(|asked| asked == part) {

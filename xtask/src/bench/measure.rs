@@ -23,8 +23,8 @@ pub(super) struct Sample {
 /// A run of roar, taken apart.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RoarSample {
-    /// Of the processor time, what was spent after the last event was known: looking at files,
-    /// hashing, storing. Seconds.
+    /// Of the processor time, what was spent on hashing beside the command, and after the last
+    /// event was known: looking at files, hashing, storing. Seconds.
     pub(super) recording_s: f64,
     /// From the command's start to its end, seconds.
     pub(super) command_s: f64,
@@ -56,6 +56,7 @@ struct Moment {
     name: String,
     at_ns: u64,
     processor_ns: u64,
+    hashing_ns: u64,
 }
 
 /// Runs the command, its output thrown away, and demands success. A roar writes its timings to
@@ -98,7 +99,7 @@ fn apart(file: &Path, end_s: f64) -> Result<RoarSample> {
     let (ended, traced) = (moment("command ended")?, moment("traced")?);
     let (begin, launch, last) = (moment("begin")?, moment("launch")?, moment("recorded")?);
     Ok(RoarSample {
-        recording_s: seconds(last.processor_ns - traced.processor_ns),
+        recording_s: seconds(last.processor_ns - traced.processor_ns + traced.hashing_ns),
         command_s: seconds(ended.at_ns - launch.at_ns),
         return_s: end_s - seconds(ended.at_ns),
         startup_s: seconds(launch.at_ns - begin.at_ns),

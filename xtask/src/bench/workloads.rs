@@ -29,6 +29,9 @@ pub(super) struct Workload {
 /// The command that does nothing: its results are differences, not ratios.
 pub(super) const TRUE: &str = "true";
 
+/// Rounds of tools whose ratios are so large that more of them tell nothing.
+const SLOW_ROUNDS: u32 = 3;
+
 /// How much of the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
@@ -189,6 +192,9 @@ pub(super) fn measure(
     // The first round fills caches and does not count.
     for round in 0..=rounds {
         for tool in &order {
+            if tool.is_slow && round > SLOW_ROUNDS {
+                continue;
+            }
             let of_slow = if tool.is_slow {
                 Size::Part
             } else {
