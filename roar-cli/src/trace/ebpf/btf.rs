@@ -5,6 +5,8 @@
 //! type headers that keeps positions only is ten times faster. The format is specified in
 //! <https://docs.kernel.org/bpf/btf.html>.
 
+use super::sys::Bytes;
+
 /// Type kinds (`BTF_KIND_*`).
 mod kind {
     pub(super) const INT: u32 = 1;
@@ -37,7 +39,7 @@ pub(crate) enum BtfError {
 
 /// BTF of a kernel, indexed by type id.
 pub(crate) struct KernelTypes {
-    data: Vec<u8>,
+    data: Bytes,
     strings: usize,
     /// Position of each type's header; id 0 is void.
     positions: Vec<u32>,
@@ -55,7 +57,8 @@ struct Named {
 
 impl KernelTypes {
     /// Indexes raw BTF, in the byte order of this machine.
-    pub(crate) fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
+    pub(crate) fn parse(data: impl Into<Bytes>) -> Result<Self, BtfError> {
+        let data = data.into();
         let word = |at: usize| read_u32(&data, at);
         if data.get(..2) != Some(&0xeb9f_u16.to_ne_bytes()) {
             return Err(BtfError::Malformed(0));

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::Path;
 
 use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
@@ -130,30 +131,29 @@ pub(super) fn object_digest() -> blake3::Hash {
 
 /// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
 pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Parts, LoadError> {
-    let phase = timings::phase("kernel types");
-    let types = KernelTypes::parse(std::fs::read(KERNEL_BTF).map_err(LoadError::NoKernelTypes)?)?;
-    let layout = kernel_layout(&types)?;
-    if config.owner != ANY_OWNER && layout.mm_flags == 0 {
-        let unknown = "struct mm_struct's flags, which tell programs with rights of their own";
-        return Err(BtfError::Missing(unknown.into()).into());
-    }
-    drop(phase);
-    let phase = timings::phase("parse the object");
-    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    // The kernel's types are read while everything is made that does not need them.
+    let (looked_up, prepared) = std::thread::scope(|scope| {
+        let looked_up = scope.spawn(|| look_up(config));
+        let prepared = prepare(config, ring_bytes, debug);
+        let failed = |_| Err(LoadError::Object("a loading thread failed".into()));
+        (looked_up.join().unwrap_or_else(failed), prepared)
+    });
+    let (types, layout) = looked_up?;
+    let Prepared {
+        mut object,
+        btf,
+        mut maps,
+    } = prepared?;
+    let phase = timings::phase("constants, relocate");
     patch_globals(&mut object, config, &layout, debug)?;
-    let btf = object
-        .fixup_and_sanitize_btf(&btf_features())
-        .map_err(damaged)?
-        .ok_or_else(|| LoadError::Object("no type information".into()))?
-        .to_bytes();
-    drop(phase);
-    let phase = timings::phase("load its types");
-    let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
-    drop(phase);
-    let phase = timings::phase("maps");
-    let mut maps = create_maps(&mut object, config, ring_bytes, debug)?;
-    drop(phase);
-    let phase = timings::phase("relocate");
+    create_maps(
+        &mut object,
+        &mut maps,
+        is_constant,
+        config,
+        ring_bytes,
+        debug,
+    )?;
     let sections: HashSet<usize> = object
         .functions
         .keys()
@@ -197,10 +197,13 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
     // The kernel verifies programs of different threads side by side.
     let programs: Vec<OwnedFd> = std::thread::scope(|scope| {
         let verify = &verify;
-        let at_work: Vec<_> = wanted
+        // The last takes longest, and begins first.
+        let mut at_work: Vec<_> = wanted
             .iter()
+            .rev()
             .map(|(name, tracepoint)| scope.spawn(move || verify(name, tracepoint)))
             .collect();
+        at_work.reverse();
         let joined = at_work.into_iter().map(|thread| {
             let failed = |_| LoadError::Object("a loading thread failed".into());
             thread.join().map_err(failed)?
@@ -221,6 +224,48 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
         links,
         follows_uring,
     })
+}
+
+/// What the kernel's types say.
+fn look_up(config: &Config) -> Result<(KernelTypes, KernelLayout), LoadError> {
+    let _phase = timings::phase("kernel types");
+    let bytes = sys::read_or_map(Path::new(KERNEL_BTF)).map_err(LoadError::NoKernelTypes)?;
+    let types = KernelTypes::parse(bytes)?;
+    let layout = kernel_layout(&types)?;
+    if config.owner != ANY_OWNER && layout.mm_flags == 0 {
+        let unknown = "struct mm_struct's flags, which tell programs with rights of their own";
+        return Err(BtfError::Missing(unknown.into()).into());
+    }
+    Ok((types, layout))
+}
+
+/// What does not depend on the running kernel's types.
+struct Prepared {
+    object: Object,
+    /// The object's own type information, loaded.
+    btf: OwnedFd,
+    /// All maps but those of constants.
+    maps: Maps,
+}
+
+fn prepare(config: &Config, ring_bytes: u32, debug: bool) -> Result<Prepared, LoadError> {
+    let _phase = timings::phase("object and maps");
+    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    let btf = object
+        .fixup_and_sanitize_btf(&btf_features())
+        .map_err(damaged)?
+        .ok_or_else(|| LoadError::Object("no type information".into()))?
+        .to_bytes();
+    let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
+    let mut maps = Maps::new();
+    let others = |map: &aya_obj::Map| !is_constant(map);
+    create_maps(&mut object, &mut maps, others, config, ring_bytes, debug)?;
+    Ok(Prepared { object, btf, maps })
+}
+
+/// Whether a map holds the globals that the loader fills.
+fn is_constant(map: &aya_obj::Map) -> bool {
+    matches!(map.section_kind(), aya_obj::EbpfSectionKind::Rodata)
 }
 
 /// How many programs follow io_uring.
@@ -306,14 +351,16 @@ fn patch_globals(
 
 type Maps = HashMap<String, (aya_obj::Map, OwnedFd)>;
 
+/// Creates the wanted ones of the maps that are left in the object.
 fn create_maps(
     object: &mut Object,
+    maps: &mut Maps,
+    wanted: impl Fn(&aya_obj::Map) -> bool,
     config: &Config,
     ring_bytes: u32,
     debug: bool,
-) -> Result<Maps, LoadError> {
-    let mut maps = Maps::new();
-    for (name, mut map) in object.maps.drain() {
+) -> Result<(), LoadError> {
+    for (name, mut map) in object.maps.extract_if(|_, map| wanted(map)) {
         if name == names::EVENTS {
             map.set_max_entries(ring_bytes);
         } else if name == LOG_MAP && !debug {
@@ -327,13 +374,13 @@ fn create_maps(
             map.def.map_type = BPF_MAP_TYPE_ARRAY as u32;
         }
         let fd = sys::create_map(&name, &map).map_err(refused("BPF_MAP_CREATE", &name))?;
-        if matches!(map.section_kind(), aya_obj::EbpfSectionKind::Rodata) {
+        if is_constant(&map) {
             sys::fill_and_freeze(fd.as_fd(), map.data())
                 .map_err(refused("BPF_MAP_FREEZE", &name))?;
         }
         maps.insert(name, (map, fd));
     }
-    Ok(maps)
+    Ok(())
 }
 
 fn take(maps: &mut Maps, name: &str) -> Result<OwnedFd, LoadError> {
