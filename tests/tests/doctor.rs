@@ -11,6 +11,7 @@ use roar_tests::project::Project;
 use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::transcript::Transcript;
 use roar_tests::user::OrdinaryUser;
+use roar_tests::workload::{Build, program};
 use serde_json::{Value, json};
 
 /// What a standard program says, without the newline.
@@ -38,6 +39,14 @@ fn is_ready(doctor: &Value, backend: &str) -> bool {
     // What is not ready says what is missing.
     assert_eq!(found["ready"] == false, found["missing"].is_string());
     found["ready"] == true
+}
+
+/// What is said to mend a tracer that is not ready.
+#[track_caller]
+fn mends(doctor: &Value, backend: &str) -> String {
+    let backends = doctor["backends"].as_array().expect("a list of tracers");
+    let found = backends.iter().find(|entry| entry["name"] == backend);
+    found.expect("each tracer is listed")["mend"].to_string()
 }
 
 /// What doctor promises of `roar run`, against what it does: for the tracer of the settings,
@@ -222,6 +231,7 @@ fn keeps_its_word_to_those_with_less() {
     assert_eq!(capabilities["effective"], "0000000000000000");
     assert_eq!(capabilities["no_new_privileges"], true);
     assert_eq!(capabilities["user_namespace"], false);
+    assert!(mends(&doctor, "ebpf").contains("under no_new_privs"));
 
     let roar = user.within_reach(roar_tests::binary::roar());
     let doctor = keeps_its_word(|| {
@@ -232,6 +242,7 @@ fn keeps_its_word_to_those_with_less() {
     let capabilities = &check(&doctor, "machine", "capabilities")["value"];
     assert_eq!(capabilities["user_namespace"], true);
     assert!(!is_ready(&doctor, "ebpf"), "{doctor:#}");
+    assert!(mends(&doctor, "ebpf").contains("run roar outside of it"));
 
     let doctor = keeps_its_word(|| {
         let mut command = user.roar_command();
@@ -274,8 +285,36 @@ fn keeps_its_word_to_the_root_of_a_container() {
                 command
             });
             assert_eq!(doctor["tracer"], expected, "{added} {no_new_privileges}");
+            if expected == "seccomp" {
+                assert!(mends(&doctor, "ebpf").contains("--cap-add BPF --cap-add PERFMON"));
+            }
         }
     }
+}
+
+/// Engines whose seccomp profile refuses bpf(2) whatever the capabilities: asking for these
+/// once more would not help.
+#[test]
+fn names_a_profile_that_refuses() {
+    if !met(&[Need::Root, Need::Bpf, Need::Program("gcc")]) {
+        return;
+    }
+    let project = Project::new();
+    let world = || {
+        let mut command = project.command(program::path("sandbox", Build::Dynamic));
+        command.arg("no-bpf").arg(binary::roar());
+        command
+    };
+    let doctor = keeps_its_word(world);
+    assert_eq!(doctor["tracer"], "seccomp");
+    assert!(mends(&doctor, "ebpf").contains("seccomp=unconfined"));
+    Transcript::of(world().args(["run", "true"]))
+        .succeeds()
+        .says("through seccomp")
+        .says("seccomp=unconfined");
+    Transcript::of(world().args(["run", "--tracer", "ebpf", "true"]))
+        .exits(125)
+        .says("seccomp=unconfined");
 }
 
 #[test]

@@ -129,11 +129,13 @@ static void op_no_wait_killable(char **a) { without_flag(SECCOMP_FILTER_FLAG_WAI
 static void op_no_seccomp(char **a) { without(SYS_seccomp, EPERM, a); }
 static void op_no_vm_readv(char **a) { without(SYS_process_vm_readv, EPERM, a); }
 static void op_no_openat2(char **a) { without(SYS_openat2, ENOSYS, a); }
+static void op_no_bpf(char **a) { without(SYS_bpf, EPERM, a); }
 static void op_no_pidfd(char **a) { without(SYS_pidfd_open, ENOSYS, a); }
 
 static const struct operation operations[] = {
 	{"docker", op_docker}, {"no-listener", op_no_listener},
 	{"no-wait-killable", op_no_wait_killable}, {"no-seccomp", op_no_seccomp},
 	{"no-vm-readv", op_no_vm_readv}, {"no-openat2", op_no_openat2}, {"no-pidfd", op_no_pidfd},
+	{"no-bpf", op_no_bpf},
 };
 WORKLOAD(operations)

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Check, State};
-use crate::trace::ebpf::loader;
+use crate::trace::ebpf::{is_user_namespace, loader};
 
 /// Where the kernel keeps its type information.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -21,21 +21,15 @@ const CAP_BPF: u32 = 39;
 
 /// What the tracers' verdicts are explained with.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one independent fact of the machine"
-)]
 pub(super) struct Facts {
     release: String,
     pub(super) has_types: bool,
     lockdown: Option<String>,
     effective: Option<u64>,
-    bounding: Option<u64>,
-    pub(super) no_new_privileges: bool,
-    pub(super) is_root: bool,
+    no_new_privileges: bool,
     /// Not the initial user namespace: capabilities there mean nothing to bpf(2).
-    pub(super) is_user_namespace: bool,
-    pub(super) container: Option<String>,
+    is_user_namespace: bool,
+    container: Option<String>,
 }
 
 impl Facts {
@@ -52,11 +46,8 @@ impl Facts {
                 .ok()
                 .and_then(|text| chosen(&text)),
             effective: set("CapEff"),
-            bounding: set("CapBnd"),
             no_new_privileges: field(&status, "NoNewPrivs") == Some("1"),
-            is_root: rustix::process::geteuid().is_root(),
-            is_user_namespace: fs::read_to_string("/proc/self/uid_map")
-                .is_ok_and(|map| !is_whole_map(&map)),
+            is_user_namespace: is_user_namespace(),
             container: container(),
         }
     }
@@ -69,12 +60,6 @@ impl Facts {
     /// Whether the kernel keeps its memory from every program.
     pub(super) fn is_confidential(&self) -> bool {
         self.lockdown.as_deref() == Some("confidentiality")
-    }
-
-    /// Whether no program that this process starts can gain the capabilities.
-    pub(super) fn is_bounded(&self) -> bool {
-        self.bounding
-            .is_some_and(|set| !has(set, CAP_BPF) || !has(set, CAP_PERFMON))
     }
 
     /// All that was found out about the machine.
@@ -307,11 +292,6 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Whether a uid_map maps every user to itself, as the initial namespace's does.
-fn is_whole_map(map: &str) -> bool {
-    map.split_whitespace().eq(["0", "0", "4294967295"])
-}
-
 fn has(set: u64, number: u32) -> bool {
     set >> number & 1 == 1
 }
@@ -337,13 +317,6 @@ mod tests {
             ("none", None),
         ] {
             assert_eq!(chosen(text).as_deref(), expected, "{text}");
-        }
-        for (map, expected) in [
-            ("         0          0 4294967295\n", true),
-            ("0 1000 1\n", false),
-            ("0 0 1000\n1000 1000 5\n", false),
-        ] {
-            assert_eq!(is_whole_map(map), expected, "{map}");
         }
         let status = "Name:\troar\nCapEff:\t000000c000000000\nNoNewPrivs:\t1\n";
         assert_eq!(field(status, "CapEff"), Some("000000c000000000"));

@@ -85,9 +85,9 @@ fn without_name(error: &NoTracer) -> &dyn std::error::Error {
 /// What would mend it, given what is known of the machine.
 #[cfg(target_os = "linux")]
 fn mends(error: &NoTracer, facts: &Facts) -> Vec<String> {
-    let NoTracer::Ebpf(load) = error else {
+    if !matches!(error, NoTracer::Ebpf(_)) {
         return error.hints();
-    };
+    }
     let one = |text: &str| vec![text.to_owned()];
     if facts.is_too_old() {
         return one("Linux 5.17 or newer");
@@ -97,18 +97,6 @@ fn mends(error: &NoTracer, facts: &Facts) -> Vec<String> {
     }
     if facts.is_confidential() {
         return one(LOCKDOWN_MEND);
-    }
-    if !load.is_permission() {
-        return error.hints();
-    }
-    if facts.is_user_namespace {
-        return one("run roar outside of the user namespace (rootless container, unshare -U)");
-    }
-    if facts.container.is_some() && (facts.is_root || facts.is_bounded()) {
-        return one("start the container with --cap-add BPF --cap-add PERFMON");
-    }
-    if facts.no_new_privileges {
-        return one("start roar without no_new_privs: under it no program can gain capabilities");
     }
     error.hints()
 }

@@ -1,7 +1,7 @@
 //! Which tracer can run here, and why not the others.
 
 #[cfg(target_os = "linux")]
-use super::ebpf::{EBPF_HINT, EbpfTracer, KernelLog, LoadError};
+use super::ebpf::{EbpfTracer, KernelLog, LoadError, Refusal};
 #[cfg(target_os = "linux")]
 use super::seccomp;
 #[cfg(target_os = "linux")]
@@ -127,7 +127,7 @@ impl Tracer {
                 ..
             } => {
                 let why = if error.is_permission() {
-                    EBPF_HINT.to_owned()
+                    Refusal::of_this_process().mend().to_owned()
                 } else {
                     let mut why = format!("eBPF cannot run here: {}", with_causes(error.as_ref()));
                     for hint in error.hints() {

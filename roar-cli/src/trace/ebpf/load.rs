@@ -16,6 +16,7 @@ use super::cgroup::CgroupError;
 use super::classes::class_table;
 use super::layout::kernel_layout;
 use super::loader::LoaderError;
+use super::refusal::Refusal;
 use super::sys;
 use crate::timings;
 
@@ -88,15 +89,11 @@ impl LoadError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Loader(error) => vec![error.mend().to_owned()],
-            error if error.is_permission() => vec![EBPF_HINT.to_owned()],
+            error if error.is_permission() => vec![Refusal::of_this_process().mend().to_owned()],
             _ => Vec::new(),
         }
     }
 }
-
-/// How an ordinary user has eBPF, in one line.
-pub const EBPF_HINT: &str = "eBPF needs CAP_BPF and CAP_PERFMON: `sudo roar setup` once gives them \
-                             to a small loader, or use `sudo roar run …`";
 
 /// The private type-information error, boxed for the public enum.
 #[derive(Debug, thiserror::Error)]

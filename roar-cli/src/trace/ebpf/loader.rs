@@ -26,6 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::attached::{Loaded, Parts};
 use super::load::{self, LoadError};
+use super::refusal;
 use crate::trace::descriptors;
 
 /// Where `roar setup` puts the loader.
@@ -246,10 +247,15 @@ fn powerless(path: &Path) -> LoaderError {
             "its file capabilities are gone, or its file system keeps none",
             "install it again: `sudo roar setup`",
         )
+    } else if refusal::is_user_namespace() {
+        (
+            "this is a user namespace",
+            "run roar outside of it (rootless container, unshare -U)",
+        )
     } else {
         (
-            "the kernel or a sandbox refuses bpf(2)",
-            "run roar outside of the sandbox or user namespace",
+            "a seccomp profile or a security module refuses bpf(2)",
+            "in a container: start it with --security-opt seccomp=unconfined",
         )
     };
     LoaderError::Powerless {

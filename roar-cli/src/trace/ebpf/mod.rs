@@ -16,6 +16,7 @@ mod load;
 pub mod loader;
 mod mounts;
 mod named;
+mod refusal;
 mod sys;
 mod translate;
 
@@ -26,7 +27,8 @@ use std::path::Path;
 use roar_common::{ANY_OWNER, Config, REGISTER_PRCTL, lost, role};
 
 pub use cgroup::CgroupError;
-pub use load::{BtfErrorBox, EBPF_HINT, KernelLog, LoadError};
+pub use load::{BtfErrorBox, KernelLog, LoadError};
+pub use refusal::{Refusal, is_user_namespace};
 
 use self::attached::Loaded;
 use self::translate::Translator;
@@ -63,7 +65,7 @@ impl EbpfTracer {
         let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
         // Who may not alone would learn that only after 10 ms of preparations.
         if let Some(loader) =
-            loader::installed().filter(|_| cgroup.is_none() && !has_capabilities())
+            loader::installed().filter(|_| cgroup.is_none() && !refusal::has_capabilities())
         {
             return Self::attach_through(&loader, Some(ring_bytes));
         }
@@ -273,15 +275,6 @@ fn config(cookie: u64, ring_bytes: u32) -> Config {
         },
         secret: random_number(),
     }
-}
-
-/// Whether this process has what bpf(2) asks for.
-fn has_capabilities() -> bool {
-    use rustix::thread::CapabilitySet;
-    rustix::thread::capabilities(None).is_ok_and(|sets| {
-        let wanted = CapabilitySet::BPF | CapabilitySet::PERFMON;
-        sets.effective.contains(wanted) || sets.effective.contains(CapabilitySet::SYS_ADMIN)
-    })
 }
 
 /// A value that no other program passes by chance.
