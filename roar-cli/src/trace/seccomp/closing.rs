@@ -24,8 +24,6 @@ pub(super) struct Closing {
 pub(super) struct Counts {
     /// By kind and detail.
     pub(super) gaps: BTreeMap<(GapKind, String), u64>,
-    /// Events that the sink did not take.
-    pub(super) lost: u64,
     /// io_urings that were refused.
     pub(super) refused_io_urings: u64,
     /// Listeners that were asked for inside the job and, for there is one, not given.
@@ -76,6 +74,7 @@ impl Supervisor {
     /// `taken_elsewhere`: notifications that others received.
     pub(super) fn close(mut self, all_gone: bool, taken_elsewhere: u64) -> Closing {
         self.now_ns = sys::monotonic_ns();
+        self.catch_up();
         self.confirm(Over::All);
         let writes = std::mem::take(&mut self.writes);
         let found = writes.finish(&mut self.looker);
@@ -96,7 +95,8 @@ impl Supervisor {
         }
         let counts = self.counts;
         let notes = counts.notes(taken_elsewhere);
-        let lost = (counts.lost > 0).then(|| ("queue".to_owned(), counts.lost));
+        let lost = self.later.end();
+        let lost = (lost > 0).then(|| ("queue".to_owned(), lost));
         let gap = |((kind, detail), count)| Gap {
             kind,
             detail,

@@ -31,7 +31,24 @@ struct Folder {
     descriptor: OwnedFd,
     path: Vec<u8>,
     mount: u64,
+    device: (u32, u32),
+    kind: FileSystem,
     found_at_ns: u64,
+}
+
+/// What a name in a known folder stands for.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are files, and each is taken apart at once"
+)]
+pub(super) enum Seen {
+    /// A regular file.
+    File(FileState, Statx),
+    /// Nothing, or no regular file.
+    NoFile,
+    /// That takes a closer look: a symbolic link, or a file on another mount.
+    Unclear,
 }
 
 /// A name in a known folder.
@@ -42,26 +59,42 @@ pub(super) struct Near {
 }
 
 impl Near {
-    /// What the name stands for; none where that takes a closer look: nothing, a symbolic
-    /// link, a file on another mount or on a file system not seen before.
-    pub(super) fn look(&self, looker: &Looker) -> Option<(FileState, Statx)> {
+    /// What the name stands for.
+    pub(super) fn look(&self) -> Seen {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let descriptor = self.folder.descriptor.as_fd();
-        let status = rustix::fs::statx(descriptor, &self.name[..], flags, MASK).ok()?;
-        let kind = u32::from(status.stx_mode) & libc::S_IFMT;
-        if kind == libc::S_IFLNK || status.stx_mnt_id != self.folder.mount {
-            return None;
+        let status = match rustix::fs::statx(descriptor, &self.name[..], flags, MASK) {
+            Ok(status) => status,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Seen::NoFile,
+            Err(_) => return Seen::Unclear,
+        };
+        if u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFLNK || !self.is_beside(&status) {
+            return Seen::Unclear;
         }
-        let id = looker.id_on_known(&status)?;
+        if !look::is_regular(&status) {
+            return Seen::NoFile;
+        }
+        let id = look::file_id(self.folder.kind, &status);
         let path = super::mounts::join(&self.folder.path, &self.name);
-        Some((
-            look::file_state(id, path, PathQuality::Full, &status),
-            status,
-        ))
+        let state = look::file_state(id, path, PathQuality::Full, &status);
+        Seen::File(state, status)
     }
-}
 
-impl Near {
+    /// Whether a file is on the mount that its folder is on.
+    fn is_beside(&self, status: &Statx) -> bool {
+        // Zero: a kernel before 5.8 does not tell.
+        if status.stx_mnt_id == 0 {
+            (status.stx_dev_major, status.stx_dev_minor) == self.folder.device
+        } else {
+            status.stx_mnt_id == self.folder.mount
+        }
+    }
+
+    /// Whether a look may wait for a network, or for a process of the job.
+    pub(super) fn may_block(&self) -> bool {
+        self.folder.kind == FileSystem::Remote
+    }
+
     /// Opens what the name stands for, for looking only.
     pub(super) fn open(&self, follow: bool) -> Result<OwnedFd, Errno> {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -245,6 +278,8 @@ impl Folders {
             descriptor,
             path,
             mount: status.stx_mnt_id,
+            device: (status.stx_dev_major, status.stx_dev_minor),
+            kind,
             found_at_ns: now_ns,
         };
         let folder = Arc::new(folder);

@@ -10,10 +10,11 @@ use rustix::io::Errno;
 
 use super::decode::{self, At, Call, Intent, WriteIntent};
 use super::folders::Near;
+use super::later::Opened;
 use super::look::{self, Located, Looker};
 use super::memory::Unread;
 use super::pending::Effect;
-use super::reach::{Task, descriptor, locate, may, may_read_by_mode};
+use super::reach::{Task, descriptor, locate, may};
 use super::supervisor::{Over, Supervisor, Work};
 use super::verdict::{READ, WRITE};
 use crate::event::{Access, FileState, NameChange};
@@ -22,6 +23,10 @@ use crate::model::GapKind;
 impl Supervisor {
     /// Judges one call. Calls that are not released here are released by the caller.
     pub(super) fn judge(&mut self, work: &mut Work<'_>, call: Call) -> Result<(), Unread> {
+        // What was opened before is told before it changes.
+        if !matches!(call, Call::Open { .. } | Call::OpenHow { .. }) {
+            self.catch_up();
+        }
         match call {
             Call::Open { at, flags } => self.open(work, at, flags, ResolveFlags::empty()),
             Call::OpenHow { at, how } => {
@@ -93,45 +98,9 @@ impl Supervisor {
         let follow = flags & libc::O_NOFOLLOW == 0;
         match intent {
             Intent::None => {}
-            Intent::Read => {
-                self.settle_folders(work.task.thread);
-                let (task, now_ns) = (&work.task, self.now_ns);
-                let near = Some(resolve.is_empty())
-                    .filter(|plain| *plain)
-                    .and_then(|_| {
-                        self.folders
-                            .near(&mut self.looker, task, at.dirfd, &path, follow, now_ns)
-                    });
-                let located = match &near {
-                    Some(_) => None,
-                    None => locate(task, at.dirfd, path.clone()).ok(),
-                };
-                // A mount namespace, and with it the way from its paths to roar's, may end with
-                // this very process: what is in another one is looked at first.
-                let early = match &located {
-                    Some(located) if work.task.foreign_root => {
-                        self.read_state(&work.task, located.open(follow, resolve))
-                    }
-                    _ => None,
-                };
-                if !self.release(work) {
-                    return Ok(());
-                }
-                self.confirm(Over::Thread(work.task.thread));
-                match (near, located) {
-                    (Some(near), _) => self.tell_read_near(&work.task, &near, &path, follow),
-                    (None, Some(_)) if work.task.foreign_root => {
-                        if let Some(state) = early {
-                            self.touched(work.task.process, state, Access::OpenedRead);
-                        }
-                    }
-                    (None, Some(located)) => {
-                        self.tell_read(&work.task, located.open(follow, resolve));
-                    }
-                    (None, None) => {}
-                }
-            }
+            Intent::Read => self.open_read(work, at.dirfd, path, follow, resolve),
             Intent::Write(intent) => {
+                self.catch_up();
                 if let Ok(located) = locate(&work.task, at.dirfd, path) {
                     self.open_write(work, &located, intent, follow, resolve);
                 }
@@ -140,21 +109,79 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Nothing of the thread itself is needed any more: it may have ended by now.
-    fn tell_read_near(&mut self, task: &Task, near: &Near, path: &[u8], follow: bool) {
-        match near.look(&self.looker) {
-            Some((state, status)) if may_read_by_mode(task, &status) => {
-                if look::is_regular(&status) {
-                    self.touched(task.process, state, Access::OpenedRead);
+    fn open_read(
+        &mut self,
+        work: &mut Work<'_>,
+        dirfd: i32,
+        path: Vec<u8>,
+        follow: bool,
+        resolve: ResolveFlags,
+    ) {
+        let thread = work.task.thread;
+        self.settle_folders(thread);
+        if resolve.is_empty() {
+            let (task, now_ns) = (&work.task, self.now_ns);
+            let near = self
+                .folders
+                .near(&mut self.looker, task, dirfd, &path, follow, now_ns);
+            if let Some(near) = near {
+                if self.release(work) {
+                    self.confirm(Over::Thread(thread));
+                    self.look_after(&work.task, near, path, follow);
+                }
+                return;
+            }
+        }
+        let Ok(located) = locate(&work.task, dirfd, path) else {
+            return;
+        };
+        if work.task.foreign_root {
+            // A mount namespace, and with it the way from its paths to roar's, may end with
+            // this very process: what is in another one is looked at first.
+            let state = self.read_state(&work.task, located.open(follow, resolve));
+            if self.release(work) {
+                self.confirm(Over::Thread(thread));
+                if let Some(state) = state {
+                    self.touched(work.task.process, state, Access::OpenedRead);
                 }
             }
-            _ => {
-                let found = self.tell_read(task, near.open(follow));
-                if let Some(state) = found.filter(|_| follow) {
-                    let now_ns = self.now_ns;
-                    self.folders.leads_to(task, path, &state, now_ns);
-                }
-            }
+        } else if self.release(work) {
+            self.confirm(Over::Thread(thread));
+            self.tell_read(&work.task, located.open(follow, resolve));
+        }
+    }
+
+    /// Looks at a file while the command goes on, or has that done. Nothing of the thread itself
+    /// is needed any more: it may have ended by now.
+    fn look_after(&mut self, task: &Task, near: Near, path: Vec<u8>, follow: bool) {
+        self.tell_appeared();
+        let opened = Opened {
+            at_ns: self.now_ns,
+            task: task.clone(),
+            near,
+            path,
+            follow,
+        };
+        if opened.near.may_block() {
+            self.look_closely(&opened);
+        } else if self.later.look(opened) {
+            self.catch_up();
+        }
+    }
+
+    /// Tells of everything that was put off.
+    pub(super) fn catch_up(&mut self) {
+        for opened in self.later.catch_up() {
+            self.look_closely(&opened);
+        }
+    }
+
+    fn look_closely(&mut self, opened: &Opened) {
+        let found = self.tell_read(&opened.task, opened.near.open(opened.follow));
+        if let Some(state) = found.filter(|_| opened.follow) {
+            let now_ns = self.now_ns;
+            self.folders
+                .leads_to(&opened.task, &opened.path, &state, now_ns);
         }
     }
 

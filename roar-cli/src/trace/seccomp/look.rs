@@ -255,14 +255,6 @@ impl Looker {
         file_id(self.file_system(file, status), status)
     }
 
-    /// The identity of a file on a file system that was seen before.
-    pub(super) fn id_on_known(&self, status: &Statx) -> Option<FileId> {
-        let device = (status.stx_dev_major, status.stx_dev_minor);
-        self.file_systems
-            .get(&device)
-            .map(|kind| file_id(*kind, status))
-    }
-
     /// The state of an open file, under its real path.
     pub(super) fn state(
         &mut self,
@@ -371,7 +363,8 @@ pub(super) fn file_state(
     }
 }
 
-fn file_id(kind: FileSystem, status: &Statx) -> FileId {
+/// The identity of a file on a file system of a kind.
+pub(super) fn file_id(kind: FileSystem, status: &Statx) -> FileId {
     let born = status.stx_mask & StatxFlags::BTIME.bits() != 0
         && matches!(kind, FileSystem::Plain | FileSystem::Memory);
     // The birth time tells a re-used inode number from the old file, as a generation would.

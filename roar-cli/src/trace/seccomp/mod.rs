@@ -21,6 +21,7 @@
 //! look, reach, folders, memory            how files are looked at
 //! tasks, pending, writes                  what is known of threads and changes
 //! supervisor, judge, programs, tell       one notification: look, let go on, tell
+//! later                                   reads, looked at while the command goes on
 //! closing                                 what remains to be said at the end
 //! session, serve, guard, probe, sys       threads, processes, system calls
 //! ```
@@ -35,6 +36,7 @@ mod folders;
 mod guard;
 mod image;
 mod judge;
+mod later;
 mod look;
 mod memory;
 mod mounts;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx};
 
 use super::decode::{AT_FDCWD, At};
+use super::folders::Seen;
 use super::image::{self, Format};
 use super::look::{self, Looker};
 use super::memory::Unread;
@@ -184,8 +185,10 @@ impl Supervisor {
         let near = self
             .folders
             .near(&mut self.looker, task, dirfd, path, follow, self.now_ns);
-        if let Some((state, status)) = near.and_then(|near| near.look(&self.looker)) {
-            return Some((state, status, None));
+        match near.map(|near| near.look()) {
+            Some(Seen::File(state, status)) => return Some((state, status, None)),
+            Some(Seen::NoFile) => return None,
+            Some(Seen::Unclear) | None => {}
         }
         let located = reach::locate(task, dirfd, path.to_vec()).ok()?;
         let file = located.open(follow, ResolveFlags::empty()).ok()?;

@@ -26,9 +26,11 @@ pub(super) fn may(task: &Task, file: &OwnedFd, status: &Statx, want: u32) -> boo
     sys::may_access(file.as_fd(), want as i32).unwrap_or(true)
 }
 
-/// Whether a process may read a file, where its mode alone tells.
-pub(super) fn may_read_by_mode(task: &Task, status: &Statx) -> bool {
-    task.credentials.is_none() && u32::from(status.stx_mode) & 0o444 == 0o444
+impl Task {
+    /// Whether the process may read a file, where its mode alone tells.
+    pub(super) fn may_read_by_mode(&self, status: &Statx) -> bool {
+        self.credentials.is_none() && u32::from(status.stx_mode) & 0o444 == 0o444
+    }
 }
 
 /// A descriptor of the process, as one of roar's for looking only.

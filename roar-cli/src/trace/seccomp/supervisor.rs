@@ -14,6 +14,7 @@ use super::calls::Abi;
 use super::closing::Counts;
 use super::decode::{self, Call};
 use super::folders::{Folders, TRUST_NS};
+use super::later::Later;
 use super::look::{self, Looker};
 use super::memory::{Memory, Unread};
 use super::pending::{Effect, Pending};
@@ -36,7 +37,7 @@ const CONFIRM_AFTER_NS: u64 = 5_000_000;
 /// The supervisor.
 pub(super) struct Supervisor {
     listener: Arc<OwnedFd>,
-    pub(super) sink: Sink,
+    pub(super) later: Later,
     pub(super) looker: Looker,
     pub(super) folders: Folders,
     pub(super) programs: Programs,
@@ -81,7 +82,7 @@ impl Supervisor {
     ) -> Result<Self, Errno> {
         Ok(Self {
             listener,
-            sink,
+            later: Later::new(sink),
             looker: Looker::new()?,
             folders: Folders::default(),
             programs: Programs::default(),
@@ -128,6 +129,7 @@ impl Supervisor {
     pub(super) fn idle(&mut self) {
         self.now_ns = sys::monotonic_ns();
         self.folders.expire(self.now_ns);
+        self.catch_up();
         self.confirm(Over::Unknown);
     }
 

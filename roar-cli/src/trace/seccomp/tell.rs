@@ -25,9 +25,7 @@ impl Supervisor {
             process: ProcessId(process),
             kind,
         };
-        if !(self.sink)(event) {
-            self.counts.lost += 1;
-        }
+        self.later.tell(event);
     }
 
     /// Tells of an access to a regular file.
@@ -67,6 +65,7 @@ impl Supervisor {
         let ended = self.tasks.ended();
         if !ended.is_empty() {
             // What they did comes before their end.
+            self.catch_up();
             self.confirm(Over::Unknown);
         }
         for ended in ended {

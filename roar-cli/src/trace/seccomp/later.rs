@@ -1,0 +1,242 @@
+//! Files that a thread opens for reading, one soon after the other, are looked at later, by a
+//! thread beside the supervisor.
+//!
+//! A supervisor that looked at each by itself would keep the next call of the command waiting
+//! meanwhile, for it runs where the command runs. What else there is to tell comes behind what
+//! was opened before: whoever tells it, or lets a name change, has [`Later::catch_up`] tell
+//! the rest first. The order of events is as if there were no second thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::folders::{Near, Seen};
+use super::supervisor::Sink;
+use super::tasks::Task;
+use crate::event::{Access, EventKind, ProcessId, TraceEvent};
+
+/// From this many opens in close succession on nothing is looked at by the supervisor: waking
+/// the thread for less costs more than it saves.
+const BURST: u32 = 8;
+/// What close succession is.
+const CLOSE_NS: u64 = 200_000;
+/// How soon a file is looked at after its call went on.
+const SOON: Duration = Duration::from_micros(500);
+/// After this many looks at an empty queue the thread sleeps until it is woken.
+const PATIENCE: u32 = 20;
+/// How many files are looked at while nobody else can tell anything.
+const CHUNK: usize = 8;
+/// A queue of this length is not left to the thread, which seems to get no processor.
+const MAX_QUEUED: usize = 256;
+
+/// An open for reading that went on.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// When it was notified.
+    pub(super) at_ns: u64,
+    /// Who opened.
+    pub(super) task: Task,
+    /// What was opened.
+    pub(super) near: Near,
+    /// The path as the call had it.
+    pub(super) path: Vec<u8>,
+    /// Whether a symbolic link as the last name is followed.
+    pub(super) follow: bool,
+}
+
+/// The queue, its thread, and the way out of all events.
+pub(super) struct Later {
+    shared: Arc<Shared>,
+    worker: Option<JoinHandle<()>>,
+    burst: Burst,
+}
+
+/// Opens in close succession.
+#[derive(Debug, Default)]
+struct Burst {
+    thread: u32,
+    last_ns: u64,
+    length: u32,
+}
+
+impl Burst {
+    fn enter(&mut self, opened: &Opened) -> u32 {
+        let goes_on = opened.task.thread == self.thread
+            && opened.at_ns.saturating_sub(self.last_ns) < CLOSE_NS;
+        *self = Self {
+            thread: opened.task.thread,
+            last_ns: opened.at_ns,
+            length: if goes_on { self.length + 1 } else { 0 },
+        };
+        self.length
+    }
+}
+
+struct Shared {
+    queue: Mutex<Vec<Opened>>,
+    teller: Mutex<Teller>,
+    /// The thread sleeps until it is woken.
+    rests: AtomicBool,
+    /// Some files take a closer look, by the supervisor.
+    has_closer: AtomicBool,
+    is_over: AtomicBool,
+}
+
+struct Teller {
+    sink: Sink,
+    lost: u64,
+    closer: Vec<Opened>,
+}
+
+impl Later {
+    /// Everything is told to `sink`.
+    pub(super) fn new(sink: Sink) -> Self {
+        let teller = Teller {
+            sink,
+            lost: 0,
+            closer: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            teller: Mutex::new(teller),
+            rests: AtomicBool::new(false),
+            has_closer: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        });
+        let own = Arc::clone(&shared);
+        let worker = thread::Builder::new()
+            .name("roar-seccomp-look".to_owned())
+            .spawn(move || own.work());
+        Self {
+            shared,
+            // Without a thread nothing is put off.
+            worker: worker.ok(),
+            burst: Burst::default(),
+        }
+    }
+
+    /// Tells the sink.
+    pub(super) fn tell(&self, event: TraceEvent) {
+        self.shared.teller().tell(event);
+    }
+
+    /// Looks at a file, or puts it off; true when [`Self::catch_up`] is due.
+    pub(super) fn look(&mut self, opened: Opened) -> bool {
+        let length = self.burst.enter(&opened);
+        let worker = self.worker.as_ref().filter(|_| length >= BURST);
+        let Some(worker) = worker else {
+            self.shared
+                .teller()
+                .look_at(opened, &self.shared.has_closer);
+            return self.shared.has_closer.load(Ordering::Relaxed);
+        };
+        let queued = {
+            let mut queue = self.shared.queue();
+            queue.push(opened);
+            queue.len()
+        };
+        if self.shared.rests.swap(false, Ordering::SeqCst) {
+            worker.thread().unpark();
+        }
+        queued >= MAX_QUEUED || self.shared.has_closer.load(Ordering::Relaxed)
+    }
+
+    /// Tells of everything that was put off; what takes a closer look comes back.
+    pub(super) fn catch_up(&self) -> Vec<Opened> {
+        let mut teller = self.shared.teller();
+        let queued = std::mem::take(&mut *self.shared.queue());
+        for opened in queued {
+            teller.look_at(opened, &self.shared.has_closer);
+        }
+        self.shared.has_closer.store(false, Ordering::Relaxed);
+        std::mem::take(&mut teller.closer)
+    }
+
+    /// Ends the thread; how many events the sink did not take.
+    pub(super) fn end(self) -> u64 {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        if let Some(worker) = self.worker {
+            worker.thread().unpark();
+            let _ = worker.join();
+        }
+        self.shared.teller().lost
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Vec<Opened>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut in_vain = 0;
+        while !self.is_over.load(Ordering::SeqCst) {
+            if self.look() {
+                in_vain = 0;
+                continue;
+            }
+            in_vain += 1;
+            if in_vain < PATIENCE {
+                thread::park_timeout(SOON);
+                continue;
+            }
+            self.rests.store(true, Ordering::SeqCst);
+            // Whoever queued something before that did not wake this thread.
+            if self.queue().is_empty() && !self.is_over.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            self.rests.store(false, Ordering::SeqCst);
+            in_vain = 0;
+        }
+    }
+
+    /// Looks at some of what is queued; false when nothing is.
+    fn look(&self) -> bool {
+        // In this order, as in `catch_up`: what is taken off the queue is told before anything else.
+        let mut teller = self.teller();
+        let some: Vec<_> = {
+            let mut queue = self.queue();
+            let length = queue.len().min(CHUNK);
+            queue.drain(..length).collect()
+        };
+        let any = !some.is_empty();
+        for opened in some {
+            teller.look_at(opened, &self.has_closer);
+        }
+        any
+    }
+}
+
+impl Teller {
+    fn tell(&mut self, event: TraceEvent) {
+        if !(self.sink)(event) {
+            self.lost += 1;
+        }
+    }
+
+    fn look_at(&mut self, opened: Opened, has_closer: &AtomicBool) {
+        match opened.near.look() {
+            Seen::File(file, status) if opened.task.may_read_by_mode(&status) => {
+                let kind = EventKind::Touched {
+                    file,
+                    access: Access::OpenedRead,
+                };
+                self.tell(TraceEvent {
+                    at_ns: opened.at_ns,
+                    process: ProcessId(opened.task.process),
+                    kind,
+                });
+            }
+            Seen::NoFile => {}
+            Seen::File(..) | Seen::Unclear => {
+                self.closer.push(opened);
+                has_closer.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
