@@ -1,15 +1,17 @@
 //! What two jobs have in common and what not, layer by layer.
 //!
 //! The layers that can be the cause of different outputs stand in the order in which they
-//! usually are: what was asked for, what was read, which code, which variables, which machine. A layer of which
-//! nothing is recorded on either side is left out.
+//! usually are: what was asked for, what was read, which code, which software, which variables,
+//! which machine. A layer of which nothing is recorded on either side is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::identity::normalise_digits;
-use crate::model::{FileRecord, GitState, HostFacts, JobRecord, Outcome, RawString};
+use crate::model::{
+    FileRecord, GitState, HostFacts, Interpreter, JobRecord, Outcome, RawString, Software,
+};
 
 /// A layer of a job's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -21,6 +23,8 @@ pub enum LayerName {
     Inputs,
     /// The code, as git knows it.
     Git,
+    /// The packages and interpreters that it used.
+    Packages,
     /// Variables of the environment.
     Environment,
     /// The machine.
@@ -38,6 +42,7 @@ impl LayerName {
             Self::Arguments => "arguments",
             Self::Inputs => "inputs",
             Self::Git => "git",
+            Self::Packages => "packages",
             Self::Environment => "environment",
             Self::Hardware => "hardware",
             Self::Outcome => "outcome",
@@ -82,6 +87,10 @@ pub fn compare(a: &JobRecord, b: &JobRecord) -> Vec<Layer> {
             incomplete: false,
         })
     };
+    let recorded = |name, a: &Facts, b: &Facts| {
+        let any = !a.is_empty() || !b.is_empty();
+        any.then(|| layer(name, differences(a, b))).flatten()
+    };
     let unseen =
         |git: Option<&GitState>| git.is_some_and(|git| git.dirty && git.patch_hash.is_none());
     [
@@ -92,16 +101,18 @@ pub fn compare(a: &JobRecord, b: &JobRecord) -> Vec<Layer> {
         layer(LayerName::Inputs, files(&a.inputs, &b.inputs)),
         match (a.git.as_ref(), b.git.as_ref()) {
             (None, None) => None,
-            (a, b) => Some(Layer {
+            (git_a, git_b) => Some(Layer {
                 layer: LayerName::Git,
-                changes: differences(&git(a), &git(b)),
-                incomplete: unseen(a) || unseen(b),
+                changes: differences(&git(git_a, &a.inputs), &git(git_b, &b.inputs)),
+                incomplete: unseen(git_a) || unseen(git_b),
             }),
         },
-        match (environment(a), environment(b)) {
-            (a, b) if a.is_empty() && b.is_empty() => None,
-            (a, b) => layer(LayerName::Environment, differences(&a, &b)),
-        },
+        recorded(
+            LayerName::Packages,
+            &software(&a.conditions.software),
+            &software(&b.conditions.software),
+        ),
+        recorded(LayerName::Environment, &environment(a), &environment(b)),
         layer(
             LayerName::Hardware,
             differences(&host(&a.host), &host(&b.host)),
@@ -173,6 +184,45 @@ fn arguments(job: &JobRecord) -> Facts {
     facts
 }
 
+/// Versions by manager and name, and what ran the programs. Programs are no facts of their own:
+/// their packages are.
+fn software(software: &Software) -> Facts {
+    let Software {
+        pip,
+        origins,
+        dpkg,
+        apk,
+        interpreters,
+        libraries,
+        programs: _,
+    } = software;
+    let mut facts = Facts::new();
+    for (manager, versions) in [
+        ("pip", pip),
+        ("origin of", origins),
+        ("dpkg", dpkg),
+        ("apk", apk),
+    ] {
+        for (name, version) in versions {
+            facts.insert(format!("{manager} {name}").into(), version.as_str().into());
+        }
+    }
+    for (name, version) in libraries {
+        facts.insert(name.as_str().into(), version.as_str().into());
+    }
+    for Interpreter {
+        implementation,
+        version,
+        executable: _,
+        environment: _,
+        conda: _,
+    } in interpreters
+    {
+        facts.insert(implementation.as_str().into(), version.as_str().into());
+    }
+    facts
+}
+
 fn environment(job: &JobRecord) -> Facts {
     let variables = job.conditions.environment.iter();
     variables
@@ -180,7 +230,8 @@ fn environment(job: &JobRecord) -> Facts {
         .collect()
 }
 
-fn git(state: Option<&GitState>) -> Facts {
+/// Untracked files that are among the inputs are told there.
+fn git(state: Option<&GitState>, inputs: &[FileRecord]) -> Facts {
     let mut facts = Facts::new();
     let Some(GitState {
         commit,
@@ -212,7 +263,13 @@ fn git(state: Option<&GitState>) -> Facts {
         let commit = submodule.checked_out.clone().unwrap_or_default();
         facts.insert(submodule.path.clone(), commit.into());
     }
-    for file in untracked {
+    let is_input = |path: &RawString| {
+        inputs.iter().any(|input| {
+            let above = input.path.as_bytes().strip_suffix(path.as_bytes());
+            above.is_some_and(|above| above.ends_with(b"/"))
+        })
+    };
+    for file in untracked.iter().filter(|file| !is_input(&file.path)) {
         let content = file.blob.clone().unwrap_or_else(|| "not kept".to_owned());
         facts.insert(file.path.clone(), content.into());
     }
@@ -361,6 +418,32 @@ mod tests {
     }
 
     #[test]
+    fn software_is_compared_by_manager_and_name() {
+        let used = |numpy: &str, python: &str| {
+            let mut used = Software::default();
+            used.pip.insert("numpy".to_owned(), numpy.to_owned());
+            used.dpkg.insert("numpy".to_owned(), "1".to_owned());
+            used.interpreters.push(Interpreter {
+                implementation: "cpython".to_owned(),
+                version: python.to_owned(),
+                ..Interpreter::default()
+            });
+            software(&used)
+        };
+        let names = |a: &Facts, b: &Facts| -> Vec<String> {
+            let changes = differences(a, b);
+            changes
+                .iter()
+                .map(|change| change.what.to_string())
+                .collect()
+        };
+        let old = used("1.26", "3.11.2");
+        assert!(names(&old, &old).is_empty());
+        assert_eq!(names(&old, &used("2.0", "3.11.2")), ["pip numpy"]);
+        assert_eq!(names(&old, &used("1.26", "3.12.1")), ["cpython"]);
+    }
+
+    #[test]
     fn the_first_layer_that_can_be_is_the_cause() {
         let plain = crate::lineage::testing::record();
         let with = |change: fn(&mut JobRecord)| {
@@ -384,6 +467,17 @@ mod tests {
         assert_eq!(
             with(|job| job.git = Some(GitState::default())),
             Some(LayerName::Git)
+        );
+        assert_eq!(
+            with(|job| {
+                job.host.kernel = "other".to_owned();
+                job.conditions
+                    .environment
+                    .insert("SEED".to_owned(), "1".into());
+                let pip = &mut job.conditions.software.pip;
+                pip.insert("numpy".to_owned(), "2.0".to_owned());
+            }),
+            Some(LayerName::Packages)
         );
     }
 }

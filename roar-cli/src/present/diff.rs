@@ -189,7 +189,7 @@ impl DiffView {
             let cell = |side: &Option<RawString>| match side {
                 None => Cell::new("-", Style::Dim),
                 Some(value) if are_files => short(value).into(),
-                Some(value) if what.as_str() == Some("commit") => short(value).into(),
+                Some(value) if is_digest(value) => short(value).into(),
                 Some(value) if value.as_bytes().is_empty() => "(given)".into(),
                 Some(value) => truncate(&value.to_string(), widest, terminal).into(),
             };
@@ -233,6 +233,12 @@ impl DiffView {
             let _ = writeln!(text, "  and {more} more");
         }
     }
+}
+
+/// A digest or a commit, of which the beginning tells enough.
+fn is_digest(value: &RawString) -> bool {
+    let bytes = value.as_bytes();
+    bytes.len() >= 40 && bytes.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn short(value: &RawString) -> String {
