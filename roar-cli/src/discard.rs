@@ -1,4 +1,5 @@
-//! The one place that deletes a file of the user's, and all that keeps it from deleting one.
+//! The one place that deletes a file of the user's or puts an earlier content in its place, and
+//! all that keeps it from doing so.
 //!
 //! A file goes only when it lies in the project by its real path, is a regular file, and holds
 //! exactly the content that is named. It knows nothing of jobs: which files may go is for the
@@ -30,7 +31,7 @@ pub enum Kept {
     #[error("{0}")]
     NoContent(Unhashed),
     /// The system refused.
-    #[error("cannot be removed: {0}")]
+    #[error("cannot be removed or replaced: {0}")]
     Refused(io::Error),
 }
 
@@ -48,6 +49,15 @@ pub fn may_discard(root: &Path, path: &Path, content: &Digest) -> Result<(), Kep
 /// It stays, and why.
 pub fn discard(root: &Path, path: &Path, content: &Digest) -> Result<(), Kept> {
     Checked::new(root, path, content)?.remove()
+}
+
+/// Puts `earlier` in the place of the file at the absolute `path`, if that is in the project at
+/// `root` and holds `content`. Killed at any moment, the one content or the other is there.
+///
+/// # Errors
+/// It stays as it is, and why.
+pub fn restore(root: &Path, path: &Path, content: &Digest, earlier: &[u8]) -> Result<(), Kept> {
+    Checked::new(root, path, content)?.replace(earlier)
 }
 
 /// A file that may go, and what it was when that was found out.
@@ -98,12 +108,43 @@ impl<'a> Checked<'a> {
         })
     }
 
-    /// Through the folder itself, so that no folder on the way can be exchanged for a link.
     #[cfg(unix)]
     fn remove(self) -> Result<(), Kept> {
+        let (folder, name, _) = self.still()?;
+        rustix::fs::unlinkat(&folder, name, rustix::fs::AtFlags::empty()).map_err(refused)
+    }
+
+    #[cfg(unix)]
+    fn replace(self, earlier: &[u8]) -> Result<(), Kept> {
+        use rustix::fs::{AtFlags, OFlags};
+        use std::io::Write as _;
+
+        let (folder, name, mode) = self.still()?;
+        let new = format!(".roar-restored-{}", std::process::id());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&folder, &new, flags, mode).map_err(refused)?;
+        let mut file = std::fs::File::from(file);
+        let written = file
+            .write_all(earlier)
+            .and_then(|()| file.sync_all())
+            .map_err(Kept::Refused)
+            // Whatever the mask took away.
+            .and_then(|()| rustix::fs::fchmod(&file, mode).map_err(refused))
+            .and_then(|()| rustix::fs::renameat(&folder, &new, &folder, name).map_err(refused));
+        if written.is_err() {
+            // Nobody else knows of it.
+            let _ = rustix::fs::unlinkat(&folder, &new, AtFlags::empty());
+        }
+        written
+    }
+
+    /// The folder, the name in it and the file's permissions, if it is the same file still.
+    /// Through the folder itself, so that no folder on the way can be exchanged for a link.
+    #[cfg(unix)]
+    fn still(&self) -> Result<(std::os::fd::OwnedFd, &'a std::ffi::OsStr, rustix::fs::Mode), Kept> {
         use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
-        let refused = |errno: rustix::io::Errno| Kept::Refused(errno.into());
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Err(Kept::Outside);
         };
@@ -119,11 +160,21 @@ impl<'a> Checked<'a> {
         if !is_file || !same {
             return Err(Kept::Changed);
         }
-        rustix::fs::unlinkat(&opened, name, AtFlags::empty()).map_err(refused)
+        Ok((opened, name, Mode::from_raw_mode(now.st_mode)))
     }
 
     #[cfg(not(unix))]
     fn remove(self) -> Result<(), Kept> {
         std::fs::remove_file(self.path).map_err(Kept::Refused)
     }
+
+    #[cfg(not(unix))]
+    fn replace(self, earlier: &[u8]) -> Result<(), Kept> {
+        std::fs::write(self.path, earlier).map_err(Kept::Refused)
+    }
+}
+
+#[cfg(unix)]
+fn refused(errno: rustix::io::Errno) -> Kept {
+    Kept::Refused(errno.into())
 }

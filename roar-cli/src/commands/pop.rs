@@ -10,13 +10,14 @@ use crate::error::CommandError;
 use crate::model::{Digest, FileRecord, RawString, StoredJob};
 use crate::present::pop::{Fate, PopView};
 use crate::project::Project;
-use crate::store::{Store, running};
+use crate::store::{Blobs, Store, running};
 
 /// Remove the most recent job from the active session.
 ///
 /// Of the files it wrote, those are deleted that still hold what it wrote and that were not
 /// there before: no earlier job read or wrote them, the job itself did not read them, and git
-/// does not track them. Links, folders and files outside the project are never touched.
+/// does not track them. Where the earlier content is still to be had, because roar kept a copy,
+/// it is put back. Links, folders and files outside the project are never touched.
 /// Inputs stay.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,7 +47,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
                 .hint("earlier sessions are kept: roar log --all"),
         );
     };
-    let outputs = judge(&project, &store, &job)?;
+    let blobs = Blobs::of(&project)?;
+    let outputs = judge(&project, &store, &blobs, &job)?;
     let mut view = PopView { job: &job, outputs };
     if args.dry_run {
         context.ui.data(&view.plan(&context.cwd));
@@ -71,7 +73,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     // A job that began while the question stood may be reading what this one wrote.
     refuse_while_running(&project)?;
     let outputs = &mut view.outputs;
-    let removed = store.remove_newest_job(job.id, || discard_all(&project.root, outputs))?;
+    let removed =
+        store.remove_newest_job(job.id, || discard_all(&project.root, &blobs, outputs))?;
     if !removed {
         return Err(CommandError::user(format!(
             "job {} is not the newest any more; nothing was removed",
@@ -104,6 +107,7 @@ fn refuse_while_running(project: &Project) -> Result<(), CommandError> {
 fn judge(
     project: &Project,
     store: &Store,
+    blobs: &Blobs,
     job: &StoredJob,
 ) -> Result<Vec<(FileRecord, Fate)>, CommandError> {
     let outputs = &job.record.outputs;
@@ -117,13 +121,25 @@ fn judge(
         .iter()
         .map(|output| {
             let path = &output.path;
-            let read = job.record.inputs.iter().any(|input| input.path == *path);
-            let fate = if let Some(earlier) = store.earlier_user_of(path, job.id)? {
-                Fate::Keep(format!("job {earlier} already met a file there"))
-            } else if read {
-                Fate::Keep("the job updated it in place".to_owned())
-            } else if tracked.contains(path) {
+            let read = job.record.inputs.iter().find(|input| input.path == *path);
+            let before = match read {
+                Some(input) => input.hash().cloned(),
+                None => store.content_before(path, job.id)?,
+            };
+            let before = before.filter(|before| Some(before) != output.hash());
+            let fate = if tracked.contains(path) {
                 Fate::Keep("git tracks it".to_owned())
+            } else if let Some(before) = before
+                && matches!(blobs.get(&before), Ok(Some(_)))
+            {
+                match check(&project.root, path, output.hash(), discard::may_discard) {
+                    Fate::Delete => Fate::Restore(before),
+                    other => other,
+                }
+            } else if let Some(earlier) = store.earlier_user_of(path, job.id)? {
+                Fate::Keep(format!("job {earlier} already met a file there"))
+            } else if read.is_some() {
+                Fate::Keep("the job updated it in place".to_owned())
             } else {
                 check(&project.root, path, output.hash(), discard::may_discard)
             };
@@ -147,9 +163,21 @@ fn check(
     }
 }
 
-/// Deletes what may go, looking once more at each.
-fn discard_all(root: &Path, outputs: &mut [(FileRecord, Fate)]) {
+/// Deletes what may go and restores what may be, looking once more at each.
+fn discard_all(root: &Path, blobs: &Blobs, outputs: &mut [(FileRecord, Fate)]) {
     for (output, fate) in outputs {
+        if let (Fate::Restore(before), Some(content)) = (&*fate, output.hash()) {
+            let path = output.path.to_path_buf();
+            let restored = match blobs.get(before) {
+                Ok(Some(earlier)) => discard::restore(root, &path, content, &earlier)
+                    .map_err(|kept| kept.to_string()),
+                Ok(None) => Err("the kept copy is gone".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = restored {
+                *fate = Fate::Keep(why);
+            }
+        }
         if matches!(fate, Fate::Delete) {
             *fate = check(root, &output.path, output.hash(), discard::discard);
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{dag, human, paths, shell};
-use crate::model::{FileRecord, JobKind, StoredJob};
+use crate::model::{Digest, FileRecord, JobKind, StoredJob};
 
 /// A job that is taken back, and its outputs.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct PopView<'a> {
 pub enum Fate {
     /// It goes.
     Delete,
+    /// Its earlier content, of which a copy was kept, takes its place.
+    Restore(Digest),
     /// It stays, and why.
     Keep(String),
 }
@@ -27,29 +29,31 @@ pub enum Fate {
 impl PopView<'_> {
     /// What would happen.
     pub fn plan(&self, cwd: &Path) -> String {
-        self.lines(cwd, "remove", "delete", "keep")
+        self.lines(cwd, ["remove", "delete", "restore", "keep"])
     }
 
     /// What happened.
     pub fn done(&self, cwd: &Path) -> String {
-        self.lines(cwd, "removed", "deleted", "kept")
+        self.lines(cwd, ["removed", "deleted", "restored", "kept"])
     }
 
     /// The question before it happens.
     pub fn question(&self) -> String {
-        let files = self
-            .outputs
-            .iter()
-            .filter(|(_, fate)| *fate == Fate::Delete)
-            .count();
-        format!(
-            "Remove job {} and delete {}?",
-            self.job.record.uid,
+        let count = |is: fn(&Fate) -> bool| {
+            let files = self.outputs.iter().filter(|(_, fate)| is(fate)).count();
             human::count(files, "file")
-        )
+        };
+        let restored = count(|fate| matches!(fate, Fate::Restore(_)));
+        let uid = &self.job.record.uid;
+        let deleted = count(|fate| *fate == Fate::Delete);
+        if restored.starts_with('0') {
+            format!("Remove job {uid} and delete {deleted}?")
+        } else {
+            format!("Remove job {uid}, delete {deleted} and restore {restored}?")
+        }
     }
 
-    fn lines(&self, cwd: &Path, remove: &str, delete: &str, keep: &str) -> String {
+    fn lines(&self, cwd: &Path, [remove, delete, restore, keep]: [&str; 4]) -> String {
         let record = &self.job.record;
         let step = dag::reference(self.job.step_number, record.kind == JobKind::Build);
         let mut text = format!(
@@ -61,6 +65,11 @@ impl PopView<'_> {
             let path = paths::shown(&output.path, cwd);
             let _ = match fate {
                 Fate::Delete => writeln!(text, "  {delete:7}  {path}"),
+                Fate::Restore(earlier) => writeln!(
+                    text,
+                    "  {restore:7}  {path}  (as it was before: {})",
+                    earlier.short()
+                ),
                 Fate::Keep(why) => writeln!(text, "  {keep:7}  {path}  ({why})"),
             };
         }

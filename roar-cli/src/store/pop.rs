@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::database::Store;
 use super::error::StoreError;
 use super::jobs::{JobQuery, JobSummary};
-use super::rows::RawSql;
+use super::rows::{RawSql, digest};
 use super::sessions;
-use crate::model::{JobUid, RawString};
+use crate::model::{Digest, JobUid, RawString};
 
 impl Store {
     /// The newest job of the active session.
@@ -47,6 +47,31 @@ impl Store {
                 .query_row(params![RawSql(path), job_id], |row| row.get(0))
                 .optional()?;
             Ok(uid.and_then(|uid| uid.parse().ok()))
+        })
+    }
+
+    /// The content that the newest job before `job_id`, of any session, met at a path; what it
+    /// wrote where it did both. None when it was not hashed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn content_before(
+        &self,
+        path: &RawString,
+        job_id: i64,
+    ) -> Result<Option<Digest>, StoreError> {
+        self.read("find the earlier content", || {
+            let found = self
+                .connection
+                .prepare_cached(
+                    "SELECT a.blake3 FROM job_files f LEFT JOIN artifacts a ON a.id = f.artifact_id
+                     WHERE f.path_id = (SELECT id FROM paths WHERE path = ?1)
+                         AND f.role IN (0, 1) AND f.job_id < ?2
+                     ORDER BY f.job_id DESC, f.role DESC LIMIT 1",
+                )?
+                .query_row(params![RawSql(path), job_id], |row| digest(row, 0))
+                .optional()?;
+            Ok(found.flatten())
         })
     }
 

@@ -178,3 +178,39 @@ fn never_deletes_elsewhere_or_what_was_there_before() {
     assert_eq!(project.roar(&["pop", "-y"]).status, 1);
     assert_eq!(roar_in(elsewhere.path(), &["pop", "-y"], &[]).status, 1);
 }
+
+/// An earlier content of which a copy was kept comes back, unless the file was changed since.
+#[test]
+fn restores_the_earlier_version_where_a_copy_is_kept() {
+    use roar_cli::store::Blobs;
+
+    for (edited, expected) in [(false, "1"), (true, "edited")] {
+        let mut project = TestProject::new();
+        let blobs = Blobs::of(&roar_cli::project::Project {
+            root: project.root(),
+        });
+        blobs.expect("a place").put(b"1").expect("is kept");
+        project.job("make", &[], &[("d/out", "1")]);
+        let script = project.root().join("d/out");
+        let mode = |mode: u32| std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(&script, mode(0o750)).expect("it is there");
+        project.job("make again", &[], &[("d/out", "2")]);
+        if edited {
+            project.write("d/out", "edited");
+        }
+        let plan = project.roar(&["pop", "--dry-run"]);
+        assert_eq!(plan.stdout.contains("restore  d/out"), !edited, "{plan:?}");
+        assert_eq!(project.roar(&["pop", "-y"]).status, 0);
+        assert_eq!(fs::read_to_string(&script).expect("there"), expected);
+        let kept = fs::metadata(&script).expect("there").permissions();
+        let kept = std::os::unix::fs::PermissionsExt::mode(&kept);
+        assert_eq!(kept & 0o777, 0o750);
+        // Nothing is left beside it.
+        let names = fs::read_dir(project.root().join("d")).expect("a folder");
+        assert_eq!(names.count(), 1);
+        assert_eq!(
+            project.roar(&["show", "@1", "--json"]).json()["command"],
+            "make"
+        );
+    }
+}
