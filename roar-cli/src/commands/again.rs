@@ -5,10 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::overrides::{self, Overridden};
-use super::reading::LoadedSession;
-use super::{Context, reference};
+use super::{Context, reading, reference};
 use crate::error::{CommandError, ErrorKind};
-use crate::lineage::{StaleRead, consequences};
+use crate::lineage::consequences;
 use crate::model::{JobKind, JobRecord, RawString, RedactedPlace, StoredJob};
 use crate::present::{dag, report, shell};
 use crate::project::Project;
@@ -149,8 +148,9 @@ pub(super) fn may_run(
     let (Some(step), Some(session)) = (asked.step, store.active_session()?) else {
         return Ok(true);
     };
-    let graph = LoadedSession::load(store, session.id)?.graph;
+    let graph = reading::graph(store, session.id)?;
     let stale = graph.would_read_stale(step, &graph.states());
+    let stale = reading::named_reads(store, stale)?;
     if stale.is_empty() {
         return Ok(true);
     }
@@ -187,22 +187,23 @@ pub(super) fn tell_consequences(
         ));
     }
     // The job is recorded and its command has ended: a question that fails now is no failure.
-    let Ok(loaded) = LoadedSession::around(store, job.session_id, job.id) else {
-        return;
-    };
-    if loaded.jobs.len() < 2 {
+    if matches!(store.is_quiet(job.id), Ok(true)) {
         return;
     }
-    let executions = loaded.graph.executions().to_vec();
-    let found = consequences(executions, &job.record.uid);
-    let reads: Vec<StaleRead> = found.stale_reads;
+    let Ok(graph) = reading::graph(store, job.session_id) else {
+        return;
+    };
+    let found = consequences(&graph, &job.record.uid);
+    let Ok(reads) = reading::named_reads(store, found.stale_reads) else {
+        return;
+    };
     report::stale_reads(&context.ui, &reads, &context.cwd, "read");
     if !quiet && !found.made_stale.is_empty() {
         let steps: Vec<String> = found
             .made_stale
             .iter()
-            .filter_map(|step| loaded.graph.latest().get(step))
-            .map(|index| &loaded.jobs[*index])
+            .filter_map(|step| graph.latest().get(step))
+            .map(|index| &graph.executions()[*index])
             .map(|job| dag::reference(job.step_number, job.kind == JobKind::Build))
             .collect();
         report::made_stale(&context.ui, &steps);

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use hashbrown::HashMap;
+
 use super::Context;
-use super::reading::{self, LoadedSession};
+use super::reading;
 use crate::error::CommandError;
-use crate::present::dag::{DagOptions, DagView};
+use crate::lineage::SessionGraph;
+use crate::present::dag::{DagOptions, DagPlan, DagView};
 use crate::present::{Terminal, style};
+use crate::store::Store;
 
 /// Display the pipeline DAG for the current session.
 ///
@@ -55,21 +59,12 @@ pub(super) struct Args {
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, CommandError> {
     let (_, store) = reading::open(context)?;
     let session = reading::session(&store, args.session)?;
-    let loaded = match &session {
-        Some(session) => LoadedSession::load(&store, session.id)?,
-        None => LoadedSession::empty(),
+    let options = DagOptions {
+        expanded: args.expanded,
+        show_artifacts: args.show_artifacts,
+        stale_only: args.stale_only,
     };
-    let view = DagView::new(
-        session.map(|session| session.id),
-        &loaded.graph,
-        &loaded.jobs,
-        &loaded.artifact_ids,
-        DagOptions {
-            expanded: args.expanded,
-            show_artifacts: args.show_artifacts,
-            stale_only: args.stale_only,
-        },
-    );
+    let view = view(&store, session.map(|session| session.id), options)?;
     let undrawn = |_| CommandError::user("the picture cannot be drawn");
     let text = if args.json {
         view.json()
@@ -91,4 +86,33 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     };
     context.ui.data(&text);
     Ok(ExitCode::SUCCESS)
+}
+
+fn view(
+    store: &Store,
+    session_id: Option<i64>,
+    options: DagOptions,
+) -> Result<DagView, CommandError> {
+    let (graph, collections) = match session_id {
+        Some(id) => (reading::graph(store, id)?, store.collections_produced(id)?),
+        None => (SessionGraph::new(Vec::new()), Vec::new()),
+    };
+    let mut plan = DagPlan::new(&graph, options, !collections.is_empty());
+    let versions = reading::named(store, std::mem::take(&mut plan.versions))?;
+    let mut jobs = HashMap::new();
+    for index in &plan.shown {
+        if let Some(job) = store.job_summary(graph.executions()[*index].job_id)? {
+            jobs.insert(*index, job);
+        }
+    }
+    // What was taken back meanwhile is not shown.
+    plan.shown.retain(|index| jobs.contains_key(index));
+    Ok(DagView::new(
+        session_id,
+        &graph,
+        &plan,
+        &jobs,
+        versions,
+        &collections,
+    ))
 }

@@ -17,8 +17,8 @@ use crate::store::Store;
 
 /// Compare two steps, jobs or artifacts.
 ///
-/// Layer by layer: arguments, inputs, git, hardware, outcome, outputs; what most likely made
-/// the outputs differ is named first. A step stands for its latest job, an artifact for the job
+/// Layer by layer: arguments, inputs, git, packages, environment, hardware, outcome, outputs;
+/// what most likely made the outputs differ is named first. A step stands for its latest job, an artifact for the job
 /// that made it last.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -64,15 +64,21 @@ fn side(context: &Context, store: &Store, text: &OsString) -> Result<Side, Comma
             job: store.job(summary.id)?,
             content: None,
         }),
+        Target::Collection(found) => Err(CommandError::user(format!(
+            "{} is a collection; compare the jobs that made it",
+            found.hash.short()
+        ))
+        .hint(format!(
+            "they are named by: roar show {}",
+            found.hash.short()
+        ))),
         Target::Artifact(found) => {
             found.warn_if_changed(context);
             let FoundArtifact { artifact, asked: _ } = found;
-            let made = store.artifact_producers(artifact.id)?.into_iter().next();
-            let path = if let Some(made) = &made {
-                Some(made.path.clone())
-            } else {
-                let met = store.artifact_uses(artifact.id)?;
-                met.into_iter().next().map(|one| one.path)
+            let made = store.last_use(artifact.id, true)?;
+            let path = match &made {
+                Some(made) => Some(made.path.clone()),
+                None => store.last_use(artifact.id, false)?.map(|one| one.path),
             };
             Ok(Side {
                 job: match made {

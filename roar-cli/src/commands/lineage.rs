@@ -96,26 +96,39 @@ fn view(
         known: HashMap::new(),
     };
     let found = ancestry(&target, depth, &mut recorded)?;
-    let known = recorded.known;
+    let mut known = recorded.known;
     let mut jobs = Vec::with_capacity(found.jobs.len());
     for ancestor in found.jobs {
         let id = ancestor.execution.job_id;
-        let (Some(summary), Some(stored)) = (known.get(&id), store.job(id)?) else {
+        let (Some(summary), Some(place)) = (known.remove(&id), store.job_place(id)?) else {
             continue;
         };
         jobs.push(LineageJob {
-            summary: summary.clone(),
-            cwd: stored.record.cwd,
-            git: stored.record.git,
+            summary,
+            cwd: place.cwd,
+            git: place.git,
             inputs: ancestor.execution.inputs,
             producers: ancestor.producers,
             outputs: ancestor.execution.outputs,
         });
     }
+    let readers = first_readers(&jobs);
     let sources = found
         .unsourced
         .into_iter()
-        .map(|place| source(&store, place, &jobs))
+        .map(|place| {
+            // Whether a content from outside stands where a job had written before it was read.
+            let edited_after = match readers.get(&(&place.path, &place.hash)) {
+                Some(reader) => {
+                    store.last_other_writer(&place.path, place.hash.as_ref(), *reader)?
+                }
+                None => None,
+            };
+            Ok(LineageSource {
+                place,
+                edited_after,
+            })
+        })
         .collect::<Result<_, StoreError>>()?;
     Ok(LineageView {
         target,
@@ -135,9 +148,7 @@ fn target(store: &Store, found: &FoundArtifact) -> Result<Place, CommandError> {
     let path = match &found.asked {
         Some(asked) => asked.path.clone(),
         None => store
-            .artifact_uses(found.artifact.id)?
-            .into_iter()
-            .next()
+            .last_use(found.artifact.id, false)?
             .map(|one| one.path)
             .unwrap_or_default(),
     };
@@ -148,25 +159,17 @@ fn target(store: &Store, found: &FoundArtifact) -> Result<Place, CommandError> {
     })
 }
 
-/// Whether a content from outside stands where a job had written before it was read.
-fn source(store: &Store, place: Place, jobs: &[LineageJob]) -> Result<LineageSource, StoreError> {
-    let reader = jobs
-        .iter()
-        .filter(|job| job.inputs.contains(&place))
-        .map(|job| job.summary.id)
-        .min();
-    let edited_after = match reader {
-        Some(reader) => store
-            .uses_of_path(&place.path)?
-            .into_iter()
-            .find(|one| one.produced && one.job.id < reader && one.hash != place.hash)
-            .map(|one| one.job),
-        None => None,
-    };
-    Ok(LineageSource {
-        place,
-        edited_after,
-    })
+/// The first of the jobs that read a content at a place; the jobs are in order of their ids.
+fn first_readers(jobs: &[LineageJob]) -> HashMap<(&RawString, &Option<Digest>), i64> {
+    let mut readers = HashMap::new();
+    for job in jobs {
+        for input in &job.inputs {
+            readers
+                .entry((&input.path, &input.hash))
+                .or_insert(job.summary.id);
+        }
+    }
+    readers
 }
 
 /// Producers as the store knows them; remembers the jobs it met.
@@ -183,11 +186,16 @@ impl Producers for Recorded<'_> {
         hash: &Digest,
         path: &RawString,
         before: Option<i64>,
-    ) -> Result<Option<Execution>, StoreError> {
-        let Some(summary) = self.store.latest_producer(hash, path, before)? else {
+        elsewhere: bool,
+    ) -> Result<Option<i64>, StoreError> {
+        self.store.producer_of(hash, path, before, elsewhere)
+    }
+
+    fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, StoreError> {
+        let Some(summary) = self.store.job_summary(job_id)? else {
             return Ok(None);
         };
-        self.known.insert(summary.id, summary.clone());
+        self.known.insert(job_id, summary.clone());
         let job = self.store.job_with_files(summary)?;
         Ok(Some(reading::execution(
             &job.summary,

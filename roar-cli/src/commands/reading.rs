@@ -3,17 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
-use hashbrown::HashMap;
-
 use super::Context;
 use crate::capture::hash::{HashCache, Unhashed, hash_files};
 use crate::error::CommandError;
-use crate::lineage::{Execution, Place, SessionGraph, StepState};
+use crate::lineage::{ArtifactVersion, Execution, Place, SessionGraph, StaleRead, StepState};
 use crate::model::{CacheKey, CachedHash, Digest, HashAlgorithm, JobState, RawString, Session};
 use crate::present::human;
 use crate::present::session::StepLine;
 use crate::project::Project;
-use crate::store::{FileRef, JobSummary, JobWithFiles, Store, StoreError, running};
+use crate::store::{
+    ContentId, FileRef, GraphFile, GraphJob, JobSummary, PathId, Store, StoreError, running,
+};
 
 /// The project around the working directory and its store, for reading.
 ///
@@ -45,85 +45,106 @@ fn record_lost_jobs(context: &Context, project: &Project) {
     }
 }
 
-/// A session's jobs and how they depend on each other.
-pub(super) struct LoadedSession {
-    /// Oldest first, as in the graph.
-    pub(super) jobs: Vec<JobSummary>,
-    pub(super) graph: SessionGraph,
-    /// Database ids of the contents.
-    pub(super) artifact_ids: HashMap<Digest, i64>,
+/// A graph without names.
+pub(super) type IdGraph = SessionGraph<PathId, ContentId>;
+
+/// The graph of a session.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn graph(store: &Store, session_id: i64) -> Result<IdGraph, StoreError> {
+    let places = |files: Vec<GraphFile>| {
+        let place = |file: GraphFile| Place {
+            path: file.path,
+            hash: file.content,
+            size_bytes: file.size_bytes,
+        };
+        files.into_iter().map(place).collect()
+    };
+    let execution = |job: GraphJob| Execution {
+        job_id: job.id,
+        uid: job.uid,
+        kind: job.kind,
+        step_number: job.step_number,
+        lost: job.state == JobState::Lost,
+        inputs: places(job.inputs),
+        outputs: places(job.outputs),
+    };
+    let jobs = store.graph_jobs(session_id)?;
+    Ok(SessionGraph::new(jobs.into_iter().map(execution).collect()))
 }
 
-impl LoadedSession {
-    /// # Errors
-    /// The database cannot be read.
-    pub(super) fn load(store: &Store, session_id: i64) -> Result<Self, CommandError> {
-        Ok(Self::of(store.session_jobs_with_files(session_id)?))
-    }
-
-    /// Only as much of a session as can have to do with one of its jobs; numbers and states in it
-    /// are those of the whole session.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub(super) fn around(
-        store: &Store,
-        session_id: i64,
-        job_id: i64,
-    ) -> Result<Self, CommandError> {
-        Ok(Self::of(
-            store.connected_jobs_with_files(session_id, job_id)?,
-        ))
-    }
-
-    fn of(found: Vec<JobWithFiles>) -> Self {
-        let mut jobs = Vec::with_capacity(found.len());
-        let mut executions = Vec::with_capacity(found.len());
-        let mut artifact_ids = HashMap::new();
-        for job in found {
-            for file in job.inputs.iter().chain(&job.outputs) {
-                if let (Some(hash), Some(id)) = (&file.hash, file.artifact_id)
-                    && !artifact_ids.contains_key(hash)
-                {
-                    artifact_ids.insert(hash.clone(), id);
-                }
-            }
-            let JobWithFiles {
-                summary,
-                inputs,
-                outputs,
-            } = job;
-            executions.push(execution(&summary, inputs, outputs));
-            jobs.push(summary);
-        }
-        Self {
-            jobs,
-            graph: SessionGraph::new(executions),
-            artifact_ids,
-        }
-    }
-
-    /// A session without jobs.
-    pub(super) fn empty() -> Self {
-        Self {
-            jobs: Vec::new(),
-            graph: SessionGraph::new(Vec::new()),
-            artifact_ids: HashMap::new(),
-        }
-    }
-
-    /// The steps by number, each with its latest execution.
-    pub(super) fn steps(&self, states: &[StepState]) -> Vec<StepLine> {
-        self.graph
-            .latest()
-            .iter()
-            .map(|(step, index)| StepLine {
-                latest: self.jobs[*index].clone(),
+/// The steps by number, each with its latest execution.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn steps(
+    store: &Store,
+    graph: &IdGraph,
+    states: &[StepState],
+) -> Result<Vec<StepLine>, StoreError> {
+    let mut steps = Vec::with_capacity(graph.latest().len());
+    for (step, index) in graph.latest() {
+        // It may have been taken back meanwhile.
+        if let Some(latest) = store.job_summary(graph.executions()[*index].job_id)? {
+            steps.push(StepLine {
+                latest,
                 state: states[*index],
-                executions: self.graph.executions_of(*step).len(),
-            })
-            .collect()
+                executions: graph.executions_of(*step).len(),
+            });
+        }
     }
+    Ok(steps)
+}
+
+/// Gives versions their names and puts them in order: by producing step, then path.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn named(
+    store: &Store,
+    versions: Vec<ArtifactVersion<PathId, ContentId>>,
+) -> Result<Vec<ArtifactVersion>, StoreError> {
+    let name = |version: ArtifactVersion<PathId, ContentId>| {
+        Ok(ArtifactVersion {
+            path: store.path_of(version.path)?,
+            hash: version.hash.map(|id| store.digest_of(id)).transpose()?,
+            size_bytes: version.size_bytes,
+            producer: version.producer,
+            producer_step: version.producer_step,
+            state: version.state,
+            consumer_steps: version.consumer_steps,
+            is_terminal: version.is_terminal,
+            superseded_by: version.superseded_by,
+        })
+    };
+    let mut named = versions
+        .into_iter()
+        .map(name)
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    named.sort_by(|a, b| {
+        (a.producer_step, &a.path, a.producer).cmp(&(b.producer_step, &b.path, b.producer))
+    });
+    Ok(named)
+}
+
+/// Gives files that stale steps made their names.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn named_reads(
+    store: &Store,
+    reads: Vec<StaleRead<PathId>>,
+) -> Result<Vec<StaleRead>, StoreError> {
+    let mut named = reads
+        .into_iter()
+        .map(|StaleRead { path, by_step }| {
+            let path = store.path_of(path)?;
+            Ok(StaleRead { path, by_step })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    named.sort();
+    Ok(named)
 }
 
 /// A stored job as lineage sees it.
@@ -257,17 +278,11 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// The steps of a session in words: what a wrong reference is answered with.
 pub(super) fn steps_in_words(store: &Store, session_id: i64) -> Result<String, CommandError> {
-    let loaded = LoadedSession::load(store, session_id)?;
-    let references: Vec<String> = loaded
-        .graph
-        .latest()
-        .values()
-        .map(|index| &loaded.jobs[*index])
-        .map(|job| {
-            crate::present::dag::reference(
-                job.step_number,
-                job.kind == crate::model::JobKind::Build,
-            )
+    let references: Vec<String> = store
+        .steps(session_id)?
+        .into_iter()
+        .map(|(number, kind)| {
+            crate::present::dag::reference(number, kind == crate::model::JobKind::Build)
         })
         .collect();
     Ok(match references.as_slice() {

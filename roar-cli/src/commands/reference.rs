@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::model::{Digest, HashPrefix, JobKind, RawString, StepRef};
 use crate::present::artifact::AskedPath;
 use crate::present::{human, inert, shell};
-use crate::store::{ArtifactRow, JobSummary, Store};
+use crate::store::{ArtifactRow, CollectionRow, JobSummary, Store};
 
 /// What was found.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) enum Target {
     Job(JobSummary),
     /// A content.
     Artifact(FoundArtifact),
+    /// A tree of contents.
+    Collection(CollectionRow),
 }
 
 /// A content, and the path by which it was asked for.
@@ -107,23 +109,23 @@ pub(super) fn resolve_artifact(
 /// There is no such step.
 pub(super) fn step(store: &Store, text: &str) -> Result<JobSummary, CommandError> {
     let session = store.active_session()?;
-    let hint = match &session {
-        Some(session) => reading::steps_in_words(store, session.id)?,
-        None => "nothing is recorded yet; begin with: roar run COMMAND".to_owned(),
+    let hint = || match &session {
+        Some(session) => reading::steps_in_words(store, session.id),
+        None => Ok("nothing is recorded yet; begin with: roar run COMMAND".to_owned()),
     };
-    let wanted: StepRef = text.parse().map_err(|_| {
+    let Ok(wanted) = text.parse::<StepRef>() else {
         let shown = inert(text);
-        CommandError::user(format!(
+        return Err(CommandError::user(format!(
             "'{shown}' is not a step reference (@N or @BN, N from 1)"
         ))
-        .hint(&hint)
-    })?;
+        .hint(hint()?));
+    };
     let job = match &session {
         Some(session) => store.latest_job_of_step(session.id, wanted.number)?,
         None => None,
     };
     match job {
-        None => Err(CommandError::user(format!("there is no step {wanted}")).hint(hint)),
+        None => Err(CommandError::user(format!("there is no step {wanted}")).hint(hint()?)),
         Some(job) if wanted.build && job.kind != JobKind::Build => Err(CommandError::user(
             format!("step {} is not a build step", wanted.number),
         )
@@ -146,7 +148,12 @@ fn by_prefix(store: &Store, word: &str) -> Result<Option<Target>, CommandError> 
     }
     let mut artifacts = store.artifacts_by_prefix(&prefix, CANDIDATES)?;
     match (jobs.len(), artifacts.len()) {
-        (0, 0) => Ok(None),
+        (0, 0) => match store.collections_by_prefix(&prefix, 2)? {
+            mut one if one.len() == 1 => Ok(one.pop().map(Target::Collection)),
+            none if none.is_empty() => Ok(None),
+            _ => Err(CommandError::user(format!("'{prefix}' is ambiguous"))
+                .hint("several collections begin so: give more digits")),
+        },
         (1, 0) => Ok(jobs.pop().map(Target::Job)),
         (0, 1) => Ok(artifacts.pop().map(|artifact| {
             Target::Artifact(FoundArtifact {
@@ -174,8 +181,7 @@ fn ambiguous(
     }
     for artifact in artifacts {
         let known_as = store
-            .artifact_uses(artifact.id)?
-            .first()
+            .last_use(artifact.id, false)?
             .map_or(String::new(), |one| one.path.to_string());
         let size = artifact.size_bytes.map(human::size).unwrap_or_default();
         let digits = artifact.hash.as_str();
@@ -202,12 +208,8 @@ fn by_path(store: &Store, cwd: &Path, path: &Path) -> Result<FoundArtifact, Comm
             }),
         });
     }
-    let last = store
-        .uses_of_path(&raw)?
-        .into_iter()
-        .find_map(|one| one.hash);
-    if let Some(hash) = last
-        && let Some(artifact) = store.artifact(&hash)?
+    if let Some(last) = store.last_content_at(&raw)?
+        && let Some(artifact) = store.artifact_by_id(last)?
     {
         return Ok(FoundArtifact {
             artifact,

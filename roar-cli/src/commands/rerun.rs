@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::Context;
 use super::again;
 use super::observing::Observing;
-use super::reading::{self, LoadedSession};
+use super::reading;
 use super::runner::Runner;
 use crate::error::CommandError;
 use crate::model::JobKind;
@@ -107,15 +107,14 @@ fn stale_steps(store: &Store) -> Result<Vec<JobSummary>, CommandError> {
     let Some(session) = store.active_session()? else {
         return Ok(Vec::new());
     };
-    let loaded = LoadedSession::load(store, session.id)?;
-    let states = loaded.graph.states();
-    Ok(loaded
-        .graph
-        .stale_in_order(&states)
-        .iter()
-        .filter_map(|step| loaded.graph.latest().get(step))
-        .map(|index| loaded.jobs[*index].clone())
-        .collect())
+    let graph = reading::graph(store, session.id)?;
+    let mut stale = Vec::new();
+    for step in graph.stale_in_order(&graph.states()) {
+        if let Some(index) = graph.latest().get(&step) {
+            stale.extend(store.job_summary(graph.executions()[*index].job_id)?);
+        }
+    }
+    Ok(stale)
 }
 
 fn confirmed(context: &Context, steps: &[JobSummary]) -> Result<bool, CommandError> {

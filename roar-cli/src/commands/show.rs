@@ -1,19 +1,20 @@
 //! `roar show`: a session, a job or an artifact.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::Context;
-use super::reading::{self, LoadedSession};
+use super::reading;
 use super::reference::{self, FoundArtifact, Target};
 use crate::clock;
 use crate::error::CommandError;
 use crate::lineage::StepState;
 use crate::model::JobState;
-use crate::present::Terminal;
-use crate::present::artifact::ArtifactView;
+use crate::present::artifact::{ArtifactView, USES_SHOWN};
 use crate::present::job::JobView;
 use crate::present::session::SessionView;
+use crate::present::{Terminal, collection};
 use crate::project::Project;
 use crate::store::{JobSummary, Store};
 
@@ -49,6 +50,11 @@ pub(super) fn run(context: &mut Context, args: Args) -> Result<ExitCode, Command
         Some(reference) => match reference::resolve(&store, &context.cwd, &reference)? {
             Target::Job(summary) => job(context, &project, &store, &summary, all, json)?,
             Target::Artifact(found) => artifact(context, &store, &found, json)?,
+            Target::Collection(found) if json => collection::json(&found),
+            Target::Collection(found) => {
+                let terminal = Terminal::from_environment();
+                collection::text(&found, &context.cwd, clock::now_ns(), terminal)
+            }
         },
     };
     context.ui.data(&text);
@@ -59,11 +65,11 @@ fn session(store: &Store, json: bool) -> Result<String, CommandError> {
     let Some(session) = store.active_session()? else {
         return Ok(nothing_recorded(json));
     };
-    let loaded = LoadedSession::load(store, session.id)?;
-    let states = loaded.graph.states();
+    let graph = reading::graph(store, session.id)?;
+    let steps = reading::steps(store, &graph, &graph.states())?;
     let view = SessionView {
         session: &session,
-        steps: &loaded.steps(&states),
+        steps: &steps,
     };
     Ok(if json {
         view.json()
@@ -115,7 +121,7 @@ fn state_of(store: &Store, summary: &JobSummary) -> Result<Option<StepState>, Co
     if summary.state == JobState::Lost {
         return Ok(Some(StepState::Lost));
     }
-    let graph = LoadedSession::load(store, summary.session_id)?.graph;
+    let graph = reading::graph(store, summary.session_id)?;
     let at = graph
         .executions()
         .iter()
@@ -130,10 +136,19 @@ fn artifact(
     json: bool,
 ) -> Result<String, CommandError> {
     found.warn_if_changed(context);
-    let uses = store.artifact_uses(found.artifact.id)?;
+    let id = found.artifact.id;
+    let uses = if json {
+        store.artifact_uses(id)?
+    } else {
+        let mut newest = store.newest_uses(id, true, USES_SHOWN as u32)?;
+        newest.extend(store.newest_uses(id, false, USES_SHOWN as u32)?);
+        newest.sort_by_key(|one| (Reverse(one.job.id), one.produced));
+        newest
+    };
     let view = ArtifactView {
         artifact: &found.artifact,
         uses: &uses,
+        counts: store.use_counts(id)?,
         asked: found.asked.as_ref(),
     };
     Ok(if json {

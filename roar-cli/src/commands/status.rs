@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 
 use super::Context;
-use super::reading::{self, LoadedSession};
+use super::reading::{self, IdGraph};
 use super::show::nothing_recorded;
 use crate::capture::{self, hash::Unhashed};
 use crate::clock;
 use crate::error::CommandError;
-use crate::lineage::{ArtifactVersion, StepState};
+use crate::lineage::{ArtifactVersion, StaleInput, StepState};
 use crate::present::Terminal;
-use crate::present::session::{ArtifactCheck, OnDisk, StaleStep, StatusView};
-use crate::store::Store;
+use crate::present::session::{ArtifactCheck, OnDisk, StaleStep, StatusView, StepLine};
+use crate::store::{Store, StoreError};
 
 /// Show a summary of the active session.
 ///
@@ -32,26 +32,18 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&nothing_recorded(args.json));
         return Ok(ExitCode::SUCCESS);
     };
-    let loaded = LoadedSession::load(&store, session.id)?;
-    let states = loaded.graph.states();
-    let checks = check_artifacts(&store, &loaded, &states);
-    let stale: Vec<StaleStep> = loaded
-        .graph
-        .latest()
-        .values()
-        .filter(|index| states[**index] == StepState::Stale)
-        .map(|index| StaleStep {
-            latest: loaded.jobs[*index].clone(),
-            inputs: loaded.graph.stale_inputs(*index),
-        })
-        .collect();
+    let graph = reading::graph(&store, session.id)?;
+    let states = graph.states();
+    let checks = check_artifacts(&store, &graph, &states)?;
+    let steps = reading::steps(&store, &graph, &states)?;
+    let stale = stale_steps(&store, &graph, &steps)?;
     let git = capture::git::state(&project.root).unwrap_or_else(|error| {
         context.ui.warning(&format!("git state unknown: {error}"));
         None
     });
     let view = StatusView {
         session: &session,
-        steps: &loaded.steps(&states),
+        steps: &steps,
         git: git.as_ref(),
         artifacts: &checks,
         stale: &stale,
@@ -64,27 +56,53 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     Ok(ExitCode::SUCCESS)
 }
 
+/// The stale steps, and what each had read that has changed since.
+fn stale_steps(
+    store: &Store,
+    graph: &IdGraph,
+    steps: &[StepLine],
+) -> Result<Vec<StaleStep>, StoreError> {
+    let mut stale = Vec::new();
+    for step in steps.iter().filter(|step| step.state == StepState::Stale) {
+        let latest = &step.latest;
+        let Some(index) = graph.latest().get(&latest.step_number) else {
+            continue;
+        };
+        let mut inputs = Vec::new();
+        for input in graph.stale_inputs(*index) {
+            inputs.push(StaleInput {
+                path: store.path_of(input.path)?,
+                consumed: store.digest_of(input.consumed)?,
+                produced: store.digest_of(input.produced)?,
+                by_step: input.by_step,
+            });
+        }
+        stale.push(StaleStep {
+            latest: latest.clone(),
+            inputs,
+        });
+    }
+    Ok(stale)
+}
+
 /// Compares the newest version of every output with the file at its place.
 pub(super) fn check_artifacts(
     store: &Store,
-    loaded: &LoadedSession,
+    graph: &IdGraph,
     states: &[StepState],
-) -> Vec<ArtifactCheck> {
-    let current: Vec<ArtifactVersion> = loaded
-        .graph
-        .artifacts(states)
-        .into_iter()
-        .filter(|version| version.superseded_by.is_none())
-        .collect();
+) -> Result<Vec<ArtifactCheck>, StoreError> {
+    let mut current = graph.artifacts(states);
+    current.retain(|version| version.superseded_by.is_none());
+    let current = reading::named(store, current)?;
     let paths: Vec<_> = current
         .iter()
         .map(|version| version.path.to_path_buf())
         .collect();
-    current
+    Ok(current
         .into_iter()
         .zip(reading::hash_paths(store, &paths))
         .map(|(version, content)| check(version, content))
-        .collect()
+        .collect())
 }
 
 fn check(

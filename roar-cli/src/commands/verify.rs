@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::Context;
-use super::reading::{self, LoadedSession};
+use super::reading;
 use super::show::nothing_recorded;
 use crate::capture::hash::{Hashed, NoCache, Unhashed, hash_files};
 use crate::error::CommandError;
-use crate::lineage::Place;
-use crate::model::{HashAlgorithm, RawString};
+use crate::model::{Digest, HashAlgorithm, RawString};
 use crate::present::Terminal;
 use crate::present::verify::{Verdict, VerifiedFile, VerifyView};
+use crate::store::{FileRef, JobWithFiles};
 
 /// Check the files on disk against the record.
 ///
@@ -40,8 +40,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&nothing_recorded(args.json));
         return Ok(ExitCode::SUCCESS);
     };
-    let loaded = LoadedSession::load(&store, session.id)?;
-    let mut recorded = last_recorded(&loaded);
+    let mut recorded = last_recorded(store.session_jobs_with_files(session.id)?);
     if !args.paths.is_empty() {
         recorded = chosen(context, recorded, &args.paths)?;
     }
@@ -72,25 +71,25 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
 
 /// What was recorded of a place last.
 struct Recorded {
-    place: Place,
+    hash: Option<Digest>,
     step_number: u32,
     is_output: bool,
 }
 
-fn last_recorded(loaded: &LoadedSession) -> BTreeMap<RawString, Recorded> {
+fn last_recorded(jobs: Vec<JobWithFiles>) -> BTreeMap<RawString, Recorded> {
     let mut last = BTreeMap::new();
-    for execution in loaded.graph.executions() {
-        for (places, is_output) in [(&execution.inputs, false), (&execution.outputs, true)] {
-            for place in places {
+    for job in jobs {
+        for (files, is_output) in [(job.inputs, false), (job.outputs, true)] {
+            for FileRef { path, hash, .. } in files {
                 let recorded = Recorded {
-                    place: place.clone(),
-                    step_number: execution.step_number,
+                    hash,
+                    step_number: job.summary.step_number,
                     is_output,
                 };
                 // Who made a content tells more of it than who read it.
-                let known = last.get(&place.path);
-                if is_output || known.is_none_or(|r: &Recorded| r.place.hash != place.hash) {
-                    last.insert(place.path.clone(), recorded);
+                let known = last.get(&path);
+                if is_output || known.is_none_or(|r: &Recorded| r.hash != recorded.hash) {
+                    last.insert(path, recorded);
                 }
             }
         }
@@ -128,7 +127,7 @@ fn chosen(
 
 fn verdict(path: RawString, record: &Recorded, found: Result<Hashed, Unhashed>) -> VerifiedFile {
     let found = found.map(|hashed| hashed.hashes.get(&HashAlgorithm::Blake3).cloned());
-    let hash = record.place.hash.clone();
+    let hash = record.hash.clone();
     let (state, found, note) = match (&hash, found) {
         (_, Err(Unhashed::Missing)) => (Verdict::Missing, None, None),
         (_, Err(reason)) => (Verdict::Unreadable, None, Some(reason.to_string())),

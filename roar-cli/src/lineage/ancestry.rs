@@ -3,6 +3,7 @@
 //! The walk crosses sessions: it asks for the producer of a content, wherever that was
 //! recorded, and never looks at step numbers.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::graph::{Execution, Place};
@@ -13,9 +14,10 @@ pub trait Producers {
     /// What can go wrong in finding out.
     type Error;
 
-    /// The newest execution that produced `hash` before the job `before` (any, when none);
-    /// one that did so at `path` is preferred. One that did so elsewhere counts only when no
-    /// job up to it had read the content at `path`: who copies a file did not make the original.
+    /// The newest job that produced `hash` before the job `before` (any, when none); one that
+    /// did so at `path` is preferred. One that did so elsewhere counts only with `elsewhere`, and
+    /// when no job up to it had read the content at `path`: who copies a file did not make the
+    /// original.
     ///
     /// # Errors
     /// The record cannot be read.
@@ -24,7 +26,15 @@ pub trait Producers {
         hash: &Digest,
         path: &RawString,
         before: Option<i64>,
-    ) -> Result<Option<Execution>, Self::Error>;
+        elsewhere: bool,
+    ) -> Result<Option<i64>, Self::Error>;
+
+    /// A job that [`Producers::producer_of`] named; asked for once. None when it was taken back
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, Self::Error>;
 }
 
 /// Where a content came from.
@@ -67,7 +77,7 @@ pub fn ancestry<P: Producers>(
     };
     match find(start, None, producers)? {
         Some(_) if depth == Some(0) => walk.cut = true,
-        Some(execution) => walk.enter(execution, 1),
+        Some(producer) => walk.enter(producer, 1, producers)?,
         None => walk.add_unsourced(start),
     }
     while let Some(id) = walk.pending.pop_front() {
@@ -78,10 +88,10 @@ pub fn ancestry<P: Producers>(
         let mut sources = Vec::with_capacity(inputs.len());
         for input in &inputs {
             let source = find(input, Some(id), producers)?;
-            sources.push(source.as_ref().map(|execution| execution.job_id));
+            sources.push(source);
             match source {
                 Some(_) if depth.is_some_and(|depth| level >= depth) => walk.cut = true,
-                Some(execution) => walk.enter(execution, level + 1),
+                Some(producer) => walk.enter(producer, level + 1, producers)?,
                 None => walk.add_unsourced(input),
             }
         }
@@ -103,15 +113,11 @@ fn find<P: Producers>(
     place: &Place,
     before: Option<i64>,
     producers: &mut P,
-) -> Result<Option<Execution>, P::Error> {
+) -> Result<Option<i64>, P::Error> {
+    // Every empty file is alike: only its own place says where it came from.
+    let elsewhere = place.size_bytes != Some(0);
     match &place.hash {
-        Some(hash) if place.size_bytes != Some(0) => {
-            producers.producer_of(hash, &place.path, before)
-        }
-        // Every empty file is alike: only its own place says where it came from.
-        Some(hash) => Ok(producers
-            .producer_of(hash, &place.path, before)?
-            .filter(|found| found.outputs.iter().any(|o| o.path == place.path))),
+        Some(hash) => producers.producer_of(hash, &place.path, before, elsewhere),
         None => Ok(None),
     }
 }
@@ -125,16 +131,23 @@ struct Walk {
 }
 
 impl Walk {
-    fn enter(&mut self, execution: Execution, depth: u32) {
-        let id = execution.job_id;
-        self.found.entry(id).or_insert_with(|| {
-            self.pending.push_back(id);
-            Ancestor {
+    fn enter<P: Producers>(
+        &mut self,
+        job_id: i64,
+        depth: u32,
+        producers: &mut P,
+    ) -> Result<(), P::Error> {
+        if let Entry::Vacant(place) = self.found.entry(job_id)
+            && let Some(execution) = producers.execution(job_id)?
+        {
+            place.insert(Ancestor {
                 execution,
                 depth,
                 producers: Vec::new(),
-            }
-        });
+            });
+            self.pending.push_back(job_id);
+        }
+        Ok(())
     }
 
     fn add_unsourced(&mut self, place: &Place) {
@@ -164,7 +177,8 @@ mod tests {
             hash: &Digest,
             path: &RawString,
             before: Option<i64>,
-        ) -> Result<Option<Execution>, Infallible> {
+            elsewhere: bool,
+        ) -> Result<Option<i64>, Infallible> {
             Ok(self
                 .0
                 .iter()
@@ -173,15 +187,20 @@ mod tests {
                 .filter(|(_, output)| output.hash.as_ref() == Some(hash))
                 .filter(|(e, output)| {
                     output.path == *path
-                        || !self.0.iter().any(|reader| {
-                            reader.job_id <= e.job_id
-                                && reader.inputs.iter().any(|input| {
-                                    input.path == *path && input.hash.as_ref() == Some(hash)
-                                })
-                        })
+                        || elsewhere
+                            && !self.0.iter().any(|reader| {
+                                reader.job_id <= e.job_id
+                                    && reader.inputs.iter().any(|input| {
+                                        input.path == *path && input.hash.as_ref() == Some(hash)
+                                    })
+                            })
                 })
                 .max_by_key(|(e, output)| (output.path == *path, e.job_id))
-                .map(|(e, _)| e.clone()))
+                .map(|(e, _)| e.job_id))
+        }
+
+        fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, Infallible> {
+            Ok(self.0.iter().find(|e| e.job_id == job_id).cloned())
         }
     }
 

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use serde::Serialize;
 
-use super::graph::{Consumer, SessionGraph};
+use super::graph::{Consumer, ContentKey, PlaceKey, SessionGraph};
 use super::state::StepState;
 use crate::model::{Digest, RawString};
 
@@ -23,17 +23,18 @@ pub enum ArtifactState {
     Stale,
     /// Its place has since been written with other content.
     Superseded,
-    /// Left behind: the step that made it no longer does, or rests on such a file itself.
+    /// Left behind: the step that made it no longer does, or rests on such a file itself; or
+    /// passed by: steps read its place, but none has read this content.
     Orphaned,
 }
 
 /// One content that a session produced at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArtifactVersion {
+pub struct ArtifactVersion<P = RawString, C = Digest> {
     /// Absolute path.
-    pub path: RawString,
+    pub path: P,
     /// The content; none when it could not be hashed.
-    pub hash: Option<Digest>,
+    pub hash: Option<C>,
     /// Size in bytes, where known.
     pub size_bytes: Option<u64>,
     /// The newest execution that produced it.
@@ -50,12 +51,12 @@ pub struct ArtifactVersion {
     pub superseded_by: Option<u32>,
 }
 
-impl SessionGraph {
+impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// Every version that the session produced, by producing step, then path.
     ///
     /// `states` are those of [`SessionGraph::states`].
-    pub fn artifacts(&self, states: &[StepState]) -> Vec<ArtifactVersion> {
-        let mut versions: Vec<ArtifactVersion> = self
+    pub fn artifacts(&self, states: &[StepState]) -> Vec<ArtifactVersion<P, C>> {
+        let mut versions: Vec<ArtifactVersion<P, C>> = self
             .produced_paths()
             .flat_map(|(path, _)| self.versions_of(path, states))
             .collect();
@@ -65,11 +66,11 @@ impl SessionGraph {
         versions
     }
 
-    fn versions_of(&self, path: &RawString, states: &[StepState]) -> Vec<ArtifactVersion> {
+    fn versions_of(&self, path: &P, states: &[StepState]) -> Vec<ArtifactVersion<P, C>> {
         let productions = self.productions(path);
         // Newest first: the first production of a content is its newest.
-        let mut versions: Vec<ArtifactVersion> = Vec::new();
-        let mut known: HashMap<Option<&Digest>, usize> = HashMap::new();
+        let mut versions: Vec<ArtifactVersion<P, C>> = Vec::new();
+        let mut known: HashMap<Option<&C>, usize> = HashMap::new();
         for production in productions.iter().rev() {
             let hash = self.content(*production);
             let consumers = self
@@ -79,7 +80,7 @@ impl SessionGraph {
             let at = *known.entry(hash).or_insert_with(|| {
                 let superseded_by = versions
                     .first()
-                    .map(|current: &ArtifactVersion| current.producer_step);
+                    .map(|current: &ArtifactVersion<P, C>| current.producer_step);
                 let producer = production.execution;
                 versions.push(ArtifactVersion {
                     path: path.clone(),
@@ -104,12 +105,16 @@ impl SessionGraph {
             // A place that a step reads is not an end merely because its newest content is
             // still waiting to be read.
             current.is_terminal = !self.is_read_elsewhere(path, current.producer_step);
+            let is_read = current.is_terminal || !current.consumer_steps.is_empty();
+            if current.state == ArtifactState::Active && !is_read {
+                current.state = ArtifactState::Orphaned;
+            }
         }
         versions
     }
 
     /// Whether the latest execution of another step consumed this place from a job.
-    fn is_read_elsewhere(&self, path: &RawString, producer_step: u32) -> bool {
+    fn is_read_elsewhere(&self, path: &P, producer_step: u32) -> bool {
         self.productions(path).iter().any(|production| {
             self.consumers(production.execution).iter().any(|consumer| {
                 consumer.output == production.output
@@ -120,7 +125,7 @@ impl SessionGraph {
         })
     }
 
-    fn produces(&self, execution: usize, path: &RawString) -> bool {
+    fn produces(&self, execution: usize, path: &P) -> bool {
         self.executions()[execution]
             .outputs
             .iter()
@@ -130,7 +135,7 @@ impl SessionGraph {
     fn version_state(
         &self,
         producer: usize,
-        path: &RawString,
+        path: &P,
         superseded_by: Option<u32>,
         states: &[StepState],
     ) -> ArtifactState {
@@ -188,7 +193,11 @@ mod tests {
         );
         check(
             "1: > a=1\n2: a=1 > b=1\n1: > a=2",
-            &["1 a Superseded {2} <1", "1 a Active {}", "2 b Stale {} end"],
+            &[
+                "1 a Superseded {2} <1",
+                "1 a Orphaned {}",
+                "2 b Stale {} end",
+            ],
         );
         // The same content again is the same version.
         check(

@@ -2,42 +2,53 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{Execution, Link, SessionGraph};
+use super::graph::{ContentKey, Link, PlaceKey, SessionGraph};
 use super::order::dependencies_first;
 use super::state::StepState;
 use crate::model::{JobUid, RawString};
 
 /// A file that a stale step made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StaleRead {
+pub struct StaleRead<P = RawString> {
     /// The place.
-    pub path: RawString,
+    pub path: P,
     /// The step that made it.
     pub by_step: u32,
 }
 
 /// What the execution of a job means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consequences {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consequences<P = RawString> {
     /// Inputs that stale steps had made.
-    pub stale_reads: Vec<StaleRead>,
+    pub stale_reads: Vec<StaleRead<P>>,
     /// Steps that were not stale before it and are now, ascending.
     pub made_stale: Vec<u32>,
 }
 
-/// What the job meant in its session, given the session's executions in any order.
-pub fn consequences(mut executions: Vec<Execution>, job: &JobUid) -> Consequences {
-    executions.sort_by_key(|execution| execution.job_id);
+/// What the job meant in its session, of which `graph` is the graph.
+pub fn consequences<P: PlaceKey, C: ContentKey>(
+    graph: &SessionGraph<P, C>,
+    job: &JobUid,
+) -> Consequences<P> {
+    let executions = graph.executions();
     let Some(index) = executions.iter().position(|e| e.uid == *job) else {
-        return Consequences::default();
+        return Consequences {
+            stale_reads: Vec::new(),
+            made_stale: Vec::new(),
+        };
     };
-    executions.truncate(index + 1);
     let before = SessionGraph::new(executions[..index].to_vec());
-    let after = SessionGraph::new(executions);
+    let until_then;
+    let after = if index + 1 == executions.len() {
+        graph
+    } else {
+        until_then = SessionGraph::new(executions[..=index].to_vec());
+        &until_then
+    };
     let stale_before = before.stale_steps(&before.states());
     let states = after.states();
     let own = after.executions()[index].step_number;
-    let mut stale_reads: Vec<StaleRead> = after
+    let mut stale_reads: Vec<StaleRead<P>> = after
         .sources(index)
         .iter()
         .filter(|source| source.link == Link::Content)
@@ -61,7 +72,7 @@ pub fn consequences(mut executions: Vec<Execution>, job: &JobUid) -> Consequence
     }
 }
 
-impl SessionGraph {
+impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// The stale steps by number; `states` are those of [`SessionGraph::states`].
     pub fn stale_steps(&self, states: &[StepState]) -> BTreeSet<u32> {
         self.latest()
@@ -94,7 +105,7 @@ impl SessionGraph {
 
     /// What a step would read that stale steps made, if it read again what its latest
     /// execution did.
-    pub fn would_read_stale(&self, step: u32, states: &[StepState]) -> Vec<StaleRead> {
+    pub fn would_read_stale(&self, step: u32, states: &[StepState]) -> Vec<StaleRead<P>> {
         let Some(index) = self.latest().get(&step) else {
             return Vec::new();
         };
@@ -123,7 +134,7 @@ mod tests {
     fn check(jobs: &str, reads: &[&str], made: &[u32]) {
         let executions = executions(jobs);
         let last = executions.last().expect("a job").uid.clone();
-        let found = consequences(executions, &last);
+        let found = consequences(&SessionGraph::new(executions), &last);
         let actual: Vec<String> = found
             .stale_reads
             .iter()

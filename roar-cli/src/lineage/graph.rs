@@ -9,25 +9,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::hash::Hash;
+
 use hashbrown::HashMap;
 
 use crate::model::{Digest, JobKind, JobUid, RawString};
 
+/// What stands for a path in a graph: the path, or its id.
+pub trait PlaceKey: Clone + Eq + Hash + Ord {}
+impl<T: Clone + Eq + Hash + Ord> PlaceKey for T {}
+
+/// What stands for a content in a graph: its digest, or its id.
+pub trait ContentKey: Clone + Eq + Hash {}
+impl<T: Clone + Eq + Hash> ContentKey for T {}
+
 /// A session's executions and how they depend on each other.
 #[derive(Debug)]
-pub struct SessionGraph {
-    executions: Vec<Execution>,
+pub struct SessionGraph<P = RawString, C = Digest> {
+    executions: Vec<Execution<P, C>>,
     sources: Vec<Vec<Source>>,
     consumers: Vec<Vec<Consumer>>,
     /// Who wrote each place, oldest first.
-    productions: HashMap<RawString, Vec<Production>>,
+    productions: HashMap<P, Vec<Production>>,
     latest: BTreeMap<u32, usize>,
     steps: BTreeMap<u32, Vec<usize>>,
 }
 
 /// One recorded job, reduced to what lineage needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Execution {
+pub struct Execution<P = RawString, C = Digest> {
     /// Database id; ascending in order of recording.
     pub job_id: i64,
     /// The job's uid.
@@ -39,18 +49,18 @@ pub struct Execution {
     /// roar was killed before it could record what the command did.
     pub lost: bool,
     /// What it consumed.
-    pub inputs: Vec<Place>,
+    pub inputs: Vec<Place<P, C>>,
     /// What it produced.
-    pub outputs: Vec<Place>,
+    pub outputs: Vec<Place<P, C>>,
 }
 
 /// A content at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Place<P = RawString, C = Digest> {
     /// Absolute path.
-    pub path: RawString,
+    pub path: P,
     /// The content; none when it could not be hashed.
-    pub hash: Option<Digest>,
+    pub hash: Option<C>,
     /// Size in bytes, where known.
     pub size_bytes: Option<u64>,
 }
@@ -97,9 +107,9 @@ pub(super) struct Production {
     pub(super) updates: Option<usize>,
 }
 
-impl SessionGraph {
+impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// Links the executions of one session, given in any order.
-    pub fn new(mut executions: Vec<Execution>) -> Self {
+    pub fn new(mut executions: Vec<Execution<P, C>>) -> Self {
         executions.sort_by_key(|execution| execution.job_id);
         let (sources, productions) = link(&executions);
         let mut consumers = vec![Vec::new(); executions.len()];
@@ -131,7 +141,7 @@ impl SessionGraph {
     }
 
     /// Every execution, oldest first; other methods take indices into this.
-    pub fn executions(&self) -> &[Execution] {
+    pub fn executions(&self) -> &[Execution<P, C>] {
         &self.executions
     }
 
@@ -165,36 +175,12 @@ impl SessionGraph {
             .collect()
     }
 
-    /// How many of an execution's outputs other steps consumed: their latest executions
-    /// only, or every execution when `expanded`.
-    ///
-    /// A place counts whichever execution of the step a consumer got it from.
-    pub fn consumed_count(&self, index: usize, expanded: bool) -> usize {
-        let own = &self.executions[index];
-        let counts = |consumer: &Consumer| {
-            let other = &self.executions[consumer.execution];
-            other.step_number != own.step_number && (expanded || self.is_latest(consumer.execution))
-        };
-        let places: BTreeSet<&RawString> = if expanded {
-            self.consumers[index]
-                .iter()
-                .filter(|consumer| counts(consumer))
-                .map(|consumer| &own.outputs[consumer.output].path)
-                .collect()
-        } else {
-            self.executions_of(own.step_number)
-                .iter()
-                .flat_map(|&producer| {
-                    self.consumers[producer]
-                        .iter()
-                        .filter(|consumer| counts(consumer))
-                        .map(move |c| &self.executions[producer].outputs[c.output].path)
-                })
-                .collect()
-        };
-        own.outputs
+    /// How many of an execution's inputs other steps had made.
+    pub fn consumed_count(&self, index: usize) -> usize {
+        let own = self.executions[index].step_number;
+        self.sources[index]
             .iter()
-            .filter(|output| places.contains(&output.path))
+            .filter(|source| self.executions[source.execution].step_number != own)
             .count()
     }
 
@@ -204,12 +190,12 @@ impl SessionGraph {
     }
 
     /// Who wrote a place, oldest first.
-    pub(super) fn productions(&self, path: &RawString) -> &[Production] {
+    pub(super) fn productions(&self, path: &P) -> &[Production] {
         self.productions.get(path).map_or(&[], Vec::as_slice)
     }
 
     /// Every place that was written.
-    pub(super) fn produced_paths(&self) -> impl Iterator<Item = (&RawString, &[Production])> {
+    pub(super) fn produced_paths(&self) -> impl Iterator<Item = (&P, &[Production])> {
         self.productions
             .iter()
             .map(|(path, list)| (path, list.as_slice()))
@@ -217,8 +203,14 @@ impl SessionGraph {
 }
 
 /// Where the inputs of each execution came from, and who wrote each place.
-fn link(executions: &[Execution]) -> (Vec<Vec<Source>>, HashMap<RawString, Vec<Production>>) {
-    let mut linker = Linker::default();
+fn link<P: PlaceKey, C: ContentKey>(
+    executions: &[Execution<P, C>],
+) -> (Vec<Vec<Source>>, HashMap<P, Vec<Production>>) {
+    let mut linker = Linker {
+        by_path: HashMap::new(),
+        by_hash: HashMap::new(),
+        first_read: HashMap::new(),
+    };
     let mut sources = Vec::with_capacity(executions.len());
     for (index, execution) in executions.iter().enumerate() {
         linker.note_reads(index, execution);
@@ -232,18 +224,17 @@ fn link(executions: &[Execution]) -> (Vec<Vec<Source>>, HashMap<RawString, Vec<P
 }
 
 /// What has been produced so far, while the executions are gone through oldest first.
-#[derive(Default)]
-struct Linker<'a> {
-    by_path: HashMap<&'a RawString, Vec<Production>>,
-    by_hash: HashMap<&'a Digest, Vec<Production>>,
+struct Linker<'a, P, C> {
+    by_path: HashMap<&'a P, Vec<Production>>,
+    by_hash: HashMap<&'a C, Vec<Production>>,
     /// The execution that first consumed a content at a place: it was there before.
-    first_read: HashMap<(&'a RawString, &'a Digest), usize>,
+    first_read: HashMap<(&'a P, &'a C), usize>,
 }
 
-impl<'a> Linker<'a> {
-    fn add(&mut self, executions: &'a [Execution], index: usize, sources: &[Source]) {
+impl<'a, P: PlaceKey, C: ContentKey> Linker<'a, P, C> {
+    fn add(&mut self, executions: &'a [Execution<P, C>], index: usize, sources: &[Source]) {
         let execution = &executions[index];
-        let read_at_place: HashMap<&RawString, usize> = sources
+        let read_at_place: HashMap<&P, usize> = sources
             .iter()
             .filter(|source| source.link == Link::Content)
             .map(|source| (source, &execution.inputs[source.input].path))
@@ -268,7 +259,7 @@ impl<'a> Linker<'a> {
         }
     }
 
-    fn note_reads(&mut self, index: usize, execution: &'a Execution) {
+    fn note_reads(&mut self, index: usize, execution: &'a Execution<P, C>) {
         for place in &execution.inputs {
             if let Some(hash) = &place.hash {
                 self.first_read.entry((&place.path, hash)).or_insert(index);
@@ -276,7 +267,11 @@ impl<'a> Linker<'a> {
         }
     }
 
-    fn sources_of(&self, executions: &[Execution], consumer: &Execution) -> Vec<Source> {
+    fn sources_of(
+        &self,
+        executions: &[Execution<P, C>],
+        consumer: &Execution<P, C>,
+    ) -> Vec<Source> {
         consumer
             .inputs
             .iter()
@@ -293,7 +288,11 @@ impl<'a> Linker<'a> {
             .collect()
     }
 
-    fn source_of(&self, executions: &[Execution], place: &Place) -> Option<(Production, Link)> {
+    fn source_of(
+        &self,
+        executions: &[Execution<P, C>],
+        place: &Place<P, C>,
+    ) -> Option<(Production, Link)> {
         let content_of = |production: &Production| {
             &executions[production.execution].outputs[production.output].hash
         };
@@ -399,18 +398,16 @@ mod tests {
     }
 
     #[test]
-    fn consumed_counts_places_of_the_step() {
-        let graph = graph("1: > a=1 b=1\n2: a=1 > c=1\n1: > a=2 b=2\n2: b=2 > c=2");
-        let first = graph.latest()[&1];
-        assert_eq!(graph.consumed_count(first, false), 1);
-        assert_eq!(graph.consumed_count(0, true), 1);
-        assert_eq!(graph.consumed_count(graph.latest()[&2], false), 0);
+    fn inputs_that_other_steps_made_are_consumed() {
+        let graph = graph("1: r=1 > a=1 b=1\n2: a=1 b=1 q=1 > c=1\n1: r=1 c=0 b=1 > b=2");
+        let consumed: Vec<usize> = (0..3).map(|index| graph.consumed_count(index)).collect();
+        assert_eq!(consumed, [0, 2, 1]);
     }
 
     #[test]
     fn a_thousand_steps_of_a_hundred_files_link_quickly() {
         let file = |step: u32, n: u32| Place {
-            path: format!("/p/{step}/{n}").into(),
+            path: RawString::from(format!("/p/{step}/{n}")),
             hash: Some(Digest::from_hex(format!("{step:032x}{n:032x}"))),
             size_bytes: Some(1),
         };

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use super::graph::{Link, Place, Production, SessionGraph};
+use super::graph::{ContentKey, Link, Place, PlaceKey, Production, SessionGraph};
 use crate::model::{Digest, RawString};
 
 /// The state of an execution.
@@ -49,18 +49,18 @@ impl StepState {
 
 /// An input that has been produced with other content since it was consumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaleInput {
+pub struct StaleInput<P = RawString, C = Digest> {
     /// The place.
-    pub path: RawString,
+    pub path: P,
     /// The content that was consumed.
-    pub consumed: Digest,
+    pub consumed: C,
     /// The content that was produced since.
-    pub produced: Digest,
+    pub produced: C,
     /// The step that produced it.
     pub by_step: u32,
 }
 
-impl SessionGraph {
+impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// The state of every execution, in the order of [`SessionGraph::executions`].
     pub fn states(&self) -> Vec<StepState> {
         let mut states: Vec<StepState> = (0..self.executions().len())
@@ -90,7 +90,7 @@ impl SessionGraph {
     }
 
     /// The inputs of an execution that other steps have since produced with other content.
-    pub fn stale_inputs(&self, index: usize) -> Vec<StaleInput> {
+    pub fn stale_inputs(&self, index: usize) -> Vec<StaleInput<P, C>> {
         self.executions()[index]
             .inputs
             .iter()
@@ -113,7 +113,7 @@ impl SessionGraph {
         found
     }
 
-    fn stale_input(&self, index: usize, input: &Place) -> Option<StaleInput> {
+    fn stale_input(&self, index: usize, input: &Place<P, C>) -> Option<StaleInput<P, C>> {
         let consumed = input.hash.as_ref()?;
         let own_output = self.executions()[index]
             .outputs
@@ -136,7 +136,7 @@ impl SessionGraph {
 
     /// The newest later production of a place, leaving out those that continue, through
     /// updates in place, what execution `index` itself wrote there.
-    fn newest_foreign(&self, index: usize, path: &RawString, wrote: bool) -> Option<Production> {
+    fn newest_foreign(&self, index: usize, path: &P, wrote: bool) -> Option<Production> {
         let later = |production: &&Production| production.execution > index;
         if !wrote {
             return self.productions(path).last().filter(later).copied();
@@ -180,7 +180,7 @@ impl SessionGraph {
 
     /// Whether a place that an execution wrote was written later. When that was the step whose
     /// content it had updated in place, its update is missing there, not replaced: it is stale.
-    fn is_overtaken(&self, index: usize, path: &RawString) -> bool {
+    fn is_overtaken(&self, index: usize, path: &P) -> bool {
         let productions = self.productions(path);
         let Some(last) = productions.last().filter(|last| last.execution > index) else {
             return false;
@@ -209,7 +209,7 @@ impl SessionGraph {
 
     /// Whether a newer execution of its step no longer produces this place, and nobody else
     /// has produced it since.
-    pub(super) fn is_left_behind(&self, producer: usize, path: &RawString) -> bool {
+    pub(super) fn is_left_behind(&self, producer: usize, path: &P) -> bool {
         let is_last = self
             .productions(path)
             .last()
@@ -254,7 +254,7 @@ impl SessionGraph {
         dependents
     }
 
-    pub(super) fn content(&self, production: Production) -> Option<&Digest> {
+    pub(super) fn content(&self, production: Production) -> Option<&C> {
         self.executions()[production.execution].outputs[production.output]
             .hash
             .as_ref()

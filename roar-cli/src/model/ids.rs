@@ -12,7 +12,7 @@ pub enum IdError {
     #[error("'{0}' is not a job uid (8 hexadecimal digits)")]
     JobUid(String),
     /// Not of the form of a hash prefix.
-    #[error("'{0}' is not a hash prefix (4 to 64 hexadecimal digits)")]
+    #[error("'{0}' is not a hash prefix (4 to 128 hexadecimal digits)")]
     HashPrefix(String),
     /// Not of the form `@N` or `@BN`.
     #[error("'{0}' is not a step reference (@N or @BN, N from 1)")]
@@ -69,7 +69,7 @@ impl fmt::Display for JobUid {
     }
 }
 
-/// The start of a digest or uid, as a user types it: 4 to 64 hexadecimal digits.
+/// The start of a digest or uid, as a user types it: 4 digits to the 128 of a SHA-512.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashPrefix(String);
 
@@ -85,7 +85,7 @@ impl FromStr for HashPrefix {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let lower = text.to_ascii_lowercase();
-        if (4..=64).contains(&lower.len()) && lower.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if (4..=128).contains(&lower.len()) && lower.bytes().all(|b| b.is_ascii_hexdigit()) {
             Ok(Self(lower))
         } else {
             Err(IdError::HashPrefix(text.to_owned()))

@@ -1,5 +1,6 @@
 //! One content: where it was met, what made it, what used it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -16,8 +17,10 @@ use crate::store::{ArtifactRow, ArtifactUse};
 pub struct ArtifactView<'a> {
     /// The content.
     pub artifact: &'a ArtifactRow,
-    /// Everywhere it was met, newest job first.
+    /// Where it was met, newest job first; for people, the newest of each sort do.
     pub uses: &'a [ArtifactUse],
+    /// How many times jobs produced and consumed it in all.
+    pub counts: (usize, usize),
     /// The path that was asked for, where it was a path.
     pub asked: Option<&'a AskedPath>,
 }
@@ -32,7 +35,9 @@ pub struct AskedPath {
 }
 
 /// At most so many uses of one sort are listed for people.
-const USES_SHOWN: usize = 20;
+pub const USES_SHOWN: usize = 20;
+/// At most so many of its places are listed for people.
+const PLACES_SHOWN: usize = 8;
 
 impl ArtifactView<'_> {
     /// For people.
@@ -61,8 +66,12 @@ impl ArtifactView<'_> {
             facts.add("size", human::size(bytes));
         }
         facts.add("met first", human::moment(self.artifact.first_seen_ns));
-        for path in self.known_paths() {
+        let known = self.known_paths();
+        for path in known.iter().take(PLACES_SHOWN) {
             facts.add("known as", paths::shown(path, cwd));
+        }
+        if known.len() > PLACES_SHOWN {
+            facts.styled("", "and more places", Style::Dim);
         }
         text.push_str(&facts.text);
         let none = "  no recorded job: it came from outside\n";
@@ -95,13 +104,9 @@ impl ArtifactView<'_> {
 
     /// The places where it was met, each once, newest first.
     fn known_paths(&self) -> Vec<&RawString> {
-        let mut known: Vec<&RawString> = Vec::new();
-        for one in self.uses {
-            if !known.contains(&&one.path) {
-                known.push(&one.path);
-            }
-        }
-        known
+        let mut seen = HashSet::new();
+        let paths = self.uses.iter().map(|one| &one.path);
+        paths.filter(|path| seen.insert(*path)).collect()
     }
 
     fn of(&self, produced: bool) -> impl Iterator<Item = &ArtifactUse> {
@@ -118,7 +123,11 @@ impl ArtifactView<'_> {
         terminal: Terminal,
     ) -> String {
         let mut text = format!("\n{}\n", Style::Heading.paint(title));
-        let count = self.of(produced).count();
+        let count = if produced {
+            self.counts.0
+        } else {
+            self.counts.1
+        };
         if count == 0 {
             text.push_str(&Style::Dim.paint(none.trim_end_matches('\n')));
             text.push('\n');

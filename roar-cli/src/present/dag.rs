@@ -4,16 +4,19 @@
 //! ([`DagView::text`]) draws the same document and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
 
 use hashbrown::HashMap;
 use serde::Serialize;
 
+use super::dag_files;
 use super::dag_text;
-use super::shell;
-use super::{Style, Terminal};
-use crate::lineage::{ArtifactState, ArtifactVersion, SessionGraph, StepState};
+use super::{Style, Terminal, human, paths, shell};
+use crate::lineage::graph::{ContentKey, PlaceKey};
+use crate::lineage::{ArtifactState, ArtifactVersion, Link, SessionGraph, StepState};
 use crate::model::{Digest, JobKind, RawString};
-use crate::store::JobSummary;
+use crate::store::{JobSummary, ProducedCollection};
 
 /// What to show.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +40,7 @@ pub struct DagView {
     pub stale_count: usize,
     /// Artifacts in place that stale steps made.
     pub stale_artifact_count: usize,
-    /// Versions of artifacts that have been written over.
+    /// Artifacts of the executions shown that have been written over.
     pub superseded_artifact_count: usize,
     /// Whether every execution is a node.
     pub is_expanded: bool,
@@ -73,6 +76,9 @@ pub struct DagNode {
     pub metrics: DagMetrics,
     /// The steps that it depends on, ascending.
     pub dependencies: BTreeSet<u32>,
+    /// For drawing: it read a file of another step after something unrecorded had changed it.
+    #[serde(skip)]
+    pub(super) read_edited: bool,
 }
 
 /// Counts of a node's files.
@@ -82,7 +88,7 @@ pub struct DagMetrics {
     pub inputs: usize,
     /// Files produced.
     pub outputs: usize,
-    /// Of the outputs, those that other steps consumed.
+    /// Of the inputs, those that other steps had made.
     pub consumed: usize,
 }
 
@@ -99,8 +105,8 @@ pub struct DagArtifact {
     pub producer_step: u32,
     /// What it is worth today.
     pub state: ArtifactState,
-    /// The content's database id; none when it could not be hashed.
-    pub artifact_id: Option<i64>,
+    /// The content's id, the beginning of its hash; none when it could not be hashed.
+    pub artifact_id: Option<String>,
     /// The other steps that consumed it.
     pub consumer_steps: BTreeSet<u32>,
     /// At an end of the pipeline.
@@ -113,48 +119,45 @@ pub struct DagArtifact {
     /// Size in bytes, for drawing.
     #[serde(skip)]
     pub(super) size_bytes: Option<u64>,
+    /// For drawing: how many files a collection has; none for a file.
+    #[serde(skip)]
+    pub(super) files: Option<usize>,
 }
 
 impl DagView {
-    /// The view of a session. `jobs` are its jobs oldest first, as in the graph;
-    /// `artifact_ids` gives the database ids of contents.
-    pub fn new(
+    /// The view of a session: `jobs` has those to be shown by their place in the graph,
+    /// `versions` are the plan's with their names, and of the `collections` that the session
+    /// produced, each is shown as one artifact.
+    pub fn new<P: PlaceKey, C: ContentKey>(
         session_id: Option<i64>,
-        graph: &SessionGraph,
-        jobs: &[JobSummary],
-        artifact_ids: &HashMap<Digest, i64>,
-        options: DagOptions,
+        graph: &SessionGraph<P, C>,
+        plan: &DagPlan<P, C>,
+        jobs: &HashMap<usize, JobSummary>,
+        versions: Vec<ArtifactVersion>,
+        collections: &[ProducedCollection],
     ) -> Self {
-        let states = graph.states();
-        let versions = graph.artifacts(&states);
-        let wanted = |state: StepState| !options.stale_only || state == StepState::Stale;
-        let mut shown: Vec<usize> = (0..graph.executions().len())
-            .filter(|index| options.expanded || graph.is_latest(*index))
-            .filter(|index| wanted(states[*index]))
-            .collect();
-        shown.sort_by_key(|index| (graph.executions()[*index].step_number, *index));
-        let nodes = shown
+        let options = plan.options;
+        let nodes = plan
+            .shown
             .iter()
-            .filter_map(|index| Some((*index, jobs.get(*index)?)))
-            .map(|(index, job)| node(graph, index, job, states[index], options.expanded))
+            .filter_map(|index| Some((*index, jobs.get(index)?)))
+            .map(|(index, job)| node(graph, index, job, plan.states[index]))
             .collect();
+        let job_of = |index: usize| graph.executions()[index].job_id;
         Self {
             session_id,
             total_steps: graph.latest().len(),
-            stale_count: states.iter().filter(|s| **s == StepState::Stale).count(),
-            stale_artifact_count: count(&versions, ArtifactState::Stale),
-            superseded_artifact_count: versions
+            stale_count: plan
+                .states
                 .iter()
-                .filter(|version| version.superseded_by.is_some())
+                .filter(|state| **state == StepState::Stale)
                 .count(),
+            stale_artifact_count: plan.stale_artifact_count,
+            superseded_artifact_count: plan.superseded_artifact_count,
             is_expanded: options.expanded,
             nodes,
-            artifacts: versions
-                .into_iter()
-                .filter(|version| is_shown(version, graph, options))
-                .map(|version| artifact(version, graph, artifact_ids))
-                .collect(),
-            parents: parents(graph, &shown, options.expanded),
+            artifacts: dag_files::shown(versions, job_of, collections, options),
+            parents: parents(graph, &plan.shown, options.expanded),
         }
     }
 
@@ -164,8 +167,34 @@ impl DagView {
     }
 
     /// The drawing for people; paths below `cwd` are shown relative to it.
-    pub fn text(&self, cwd: &std::path::Path, terminal: Terminal) -> String {
+    pub fn text(&self, cwd: &Path, terminal: Terminal) -> String {
         dag_text::draw(self, cwd, terminal)
+    }
+}
+
+impl DagArtifact {
+    /// Its place as it is shown: a folder ends in a slash.
+    pub(super) fn shown_path(&self, cwd: &Path) -> String {
+        let path = paths::shown(&self.path, cwd);
+        match self.files {
+            Some(_) => format!("{path}/"),
+            None => path,
+        }
+    }
+
+    /// Its hash, its size and how many files it is.
+    pub(super) fn facts(&self) -> String {
+        let mut facts = match &self.hash {
+            Some(hash) => hash.short().to_owned(),
+            None => "not hashed".to_owned(),
+        };
+        if let Some(bytes) = self.size_bytes {
+            let _ = write!(facts, " {}", human::size(bytes));
+        }
+        if let Some(files) = self.files {
+            let _ = write!(facts, ", {}", human::count(files, "file"));
+        }
+        facts
     }
 }
 
@@ -191,16 +220,61 @@ pub(super) fn state_style(state: StepState) -> Style {
     }
 }
 
-fn count(versions: &[ArtifactVersion], state: ArtifactState) -> usize {
-    versions.iter().filter(|v| v.state == state).count()
+/// What of a session's graph is to be shown, before anything has a name.
+#[derive(Debug)]
+pub struct DagPlan<P, C> {
+    /// The executions, by their places in the graph, in the order of the nodes.
+    pub shown: Vec<usize>,
+    /// The versions of artifacts, from which [`DagView::new`] takes what it shows.
+    pub versions: Vec<ArtifactVersion<P, C>>,
+    states: Vec<StepState>,
+    stale_artifact_count: usize,
+    superseded_artifact_count: usize,
+    options: DagOptions,
 }
 
-fn node(
-    graph: &SessionGraph,
+impl<P: PlaceKey, C: ContentKey> DagPlan<P, C> {
+    /// Plans the view of a graph. Where there are collections, all their members are needed, be
+    /// they shown by themselves or not.
+    pub fn new(graph: &SessionGraph<P, C>, options: DagOptions, with_collections: bool) -> Self {
+        let states = graph.states();
+        let mut versions = graph.artifacts(&states);
+        let wanted = |state: StepState| !options.stale_only || state == StepState::Stale;
+        let mut shown: Vec<usize> = (0..graph.executions().len())
+            .filter(|index| options.expanded || graph.is_latest(*index))
+            .filter(|index| wanted(states[*index]))
+            .collect();
+        shown.sort_by_key(|index| (graph.executions()[*index].step_number, *index));
+        let stale = |version: &&ArtifactVersion<P, C>| version.state == ArtifactState::Stale;
+        let stale_artifact_count = versions.iter().filter(stale).count();
+        versions.retain(|version| {
+            options.expanded
+                || graph.is_latest(version.producer)
+                || version.state == ArtifactState::Orphaned
+        });
+        let superseded_artifact_count = versions
+            .iter()
+            .filter(|version| version.superseded_by.is_some())
+            .count();
+        if !with_collections {
+            versions.retain(|version| options.show_artifacts || version.is_terminal);
+        }
+        Self {
+            shown,
+            versions,
+            states,
+            stale_artifact_count,
+            superseded_artifact_count,
+            options,
+        }
+    }
+}
+
+fn node<P: PlaceKey, C: ContentKey>(
+    graph: &SessionGraph<P, C>,
     index: usize,
     job: &JobSummary,
     state: StepState,
-    expanded: bool,
 ) -> DagNode {
     let execution = &graph.executions()[index];
     DagNode {
@@ -215,46 +289,22 @@ fn node(
         metrics: DagMetrics {
             inputs: execution.inputs.len(),
             outputs: execution.outputs.len(),
-            consumed: graph.consumed_count(index, expanded),
+            consumed: graph.consumed_count(index),
         },
         dependencies: graph.dependencies(index),
-    }
-}
-
-fn is_shown(version: &ArtifactVersion, graph: &SessionGraph, options: DagOptions) -> bool {
-    let current = options.expanded
-        || graph.is_latest(version.producer)
-        || version.state == ArtifactState::Orphaned;
-    current
-        && (options.show_artifacts || version.is_terminal)
-        && (!options.stale_only || version.state == ArtifactState::Stale)
-}
-
-fn artifact(
-    version: ArtifactVersion,
-    graph: &SessionGraph,
-    artifact_ids: &HashMap<Digest, i64>,
-) -> DagArtifact {
-    DagArtifact {
-        is_stale: version.state == ArtifactState::Stale,
-        artifact_id: version
-            .hash
-            .as_ref()
-            .and_then(|hash| artifact_ids.get(hash).copied()),
-        producer_job: graph.executions()[version.producer].job_id,
-        path: version.path,
-        hash: version.hash,
-        producer_step: version.producer_step,
-        state: version.state,
-        consumer_steps: version.consumer_steps,
-        is_terminal: version.is_terminal,
-        superseded_by: version.superseded_by,
-        size_bytes: version.size_bytes,
+        read_edited: graph
+            .sources(index)
+            .iter()
+            .any(|source| source.link == Link::Place),
     }
 }
 
 /// For each shown execution, the shown ones it depends on, by position.
-fn parents(graph: &SessionGraph, shown: &[usize], expanded: bool) -> Vec<BTreeSet<usize>> {
+fn parents<P: PlaceKey, C: ContentKey>(
+    graph: &SessionGraph<P, C>,
+    shown: &[usize],
+    expanded: bool,
+) -> Vec<BTreeSet<usize>> {
     let position: HashMap<usize, usize> = shown.iter().enumerate().map(|(p, i)| (*i, p)).collect();
     let of_step: BTreeMap<u32, usize> = shown
         .iter()

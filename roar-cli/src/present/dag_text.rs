@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::dag::{DagArtifact, DagNode, DagView, state_style};
 use super::table::truncate;
-use super::{Style, Terminal, human, layout, paths};
+use super::{Style, Terminal, human, layout};
 use crate::lineage::{ArtifactState, StepState};
 
 /// The lines of the tree.
@@ -47,6 +47,8 @@ const ASCII: Glyphs = Glyphs {
 const ARTIFACTS_SHOWN: usize = 8;
 /// A command is left at least this much room by the tree's indentation.
 const COMMAND_MIN: usize = 44;
+/// With less room for the command, the counts beside it are left out.
+const COMMAND_LEAST: usize = 12;
 
 /// Draws the view.
 pub(super) fn draw(view: &DagView, cwd: &Path, terminal: Terminal) -> String {
@@ -124,7 +126,8 @@ struct Drawing<'a> {
 
 impl Drawing<'_> {
     fn all(&mut self) {
-        let deepest = self.terminal.width.saturating_sub(COMMAND_MIN) / 3;
+        let width = self.terminal.width;
+        let deepest = (width.saturating_sub(COMMAND_MIN) / 3).max(width / 10);
         for row in layout::rows(&self.view.parents, deepest) {
             let mut lead: String = row.through.iter().map(|line| self.line(*line)).collect();
             let mut below = lead.clone();
@@ -159,7 +162,6 @@ impl Drawing<'_> {
         } else {
             ""
         };
-        let side = self.side(position, node, drawn_below);
         let name = node
             .step_name
             .as_ref()
@@ -170,13 +172,17 @@ impl Drawing<'_> {
             String::new()
         };
         let command = format!("{name}{}", node.command.replace('\n', "\\n"));
-        let side_width: usize = side.iter().map(|(text, _)| text.width() + 2).sum();
         let fixed = lead.width() + reference.width() + mark.len() + 1 + uid.width();
-        let room = self
-            .terminal
-            .width
-            .saturating_sub(fixed + side_width)
-            .max(12);
+        let room_beside = |side: &[(String, Style)]| {
+            let side: usize = side.iter().map(|(text, _)| text.width() + 2).sum();
+            self.terminal.width.saturating_sub(fixed + side)
+        };
+        let mut side = self.side(position, node, drawn_below, true);
+        if room_beside(&side) < COMMAND_LEAST {
+            // The command says more than the counts.
+            side = self.side(position, node, drawn_below, false);
+        }
+        let room = room_beside(&side).max(8);
         let style = match node.state {
             StepState::Stale => Style::Plain,
             other => state_style(other),
@@ -202,6 +208,7 @@ impl Drawing<'_> {
         position: usize,
         node: &DagNode,
         drawn_below: Option<usize>,
+        with_counts: bool,
     ) -> Vec<(String, Style)> {
         let mut side = Vec::new();
         match node.state {
@@ -218,14 +225,19 @@ impl Drawing<'_> {
             }
             None => {}
         }
+        if node.read_edited {
+            side.push(("[edited input]".to_owned(), Style::Warning));
+        }
         let metrics = node.metrics;
-        side.push((
-            format!(
-                "{} in, {} out, {} consumed",
-                metrics.inputs, metrics.outputs, metrics.consumed
-            ),
-            Style::Dim,
-        ));
+        if with_counts {
+            side.push((
+                format!(
+                    "{} in, {} out, {} consumed",
+                    metrics.inputs, metrics.outputs, metrics.consumed
+                ),
+                Style::Dim,
+            ));
+        }
         let others: Vec<String> = self.view.parents[position]
             .iter()
             .filter(|parent| Some(**parent) != drawn_below)
@@ -264,17 +276,10 @@ impl Drawing<'_> {
             ArtifactState::Superseded => " [superseded]",
             ArtifactState::Orphaned => " [orphaned]",
         };
-        let hash = artifact
-            .hash
-            .as_ref()
-            .map_or("not hashed", |hash| hash.short());
-        let size = artifact
-            .size_bytes
-            .map_or(String::new(), |bytes| format!(" {}", human::size(bytes)));
-        let facts = format!("{hash}{size}");
+        let facts = artifact.facts();
         let fixed = lead.width() + 2 + mark.len() + 2 + facts.width();
         let room = self.terminal.width.saturating_sub(fixed).max(12);
-        let path = paths::shown(&artifact.path, self.cwd);
+        let path = artifact.shown_path(self.cwd);
         let _ = writeln!(
             self.text,
             "{}{}{}  {}",
@@ -292,7 +297,7 @@ fn legend(view: &DagView, terminal: Terminal) -> String {
     let has = |state: StepState| view.nodes.iter().any(|node| node.state == state);
     let has_artifact = |state: ArtifactState| view.artifacts.iter().any(|a| a.state == state);
     let mut lines =
-        vec!["in, out: files read and written; consumed: outputs that other steps read".to_owned()];
+        vec!["in, out: files read and written; consumed: inputs that other steps made".to_owned()];
     if !view.artifacts.is_empty() {
         lines.push(format!("{}an artifact in place", glyphs.artifact));
     }
@@ -303,7 +308,13 @@ fn legend(view: &DagView, terminal: Terminal) -> String {
         lines.push("[superseded]: something newer took its place".to_owned());
     }
     if has(StepState::Orphaned) || has_artifact(ArtifactState::Orphaned) {
-        lines.push("[orphaned]: left by, or made from, what its step no longer makes".to_owned());
+        lines.push("[orphaned]: its step no longer makes it, or the steps that read its place have not read it".to_owned());
+    }
+    if view.nodes.iter().any(|node| node.read_edited) {
+        lines.push(
+            "[edited input]: something unrecorded changed a file between two steps (roar why FILE)"
+                .to_owned(),
+        );
     }
     if has(StepState::Lost) {
         lines

@@ -78,6 +78,11 @@ pub fn seconds(duration_ns: u64) -> f64 {
     SignedDuration::from_nanos(i64::try_from(duration_ns).unwrap_or(i64::MAX)).as_secs_f64()
 }
 
+/// A moment as seconds since the Unix epoch, as JSON carries it.
+pub fn unix_seconds(at_ns: i64) -> f64 {
+    SignedDuration::from_nanos(at_ns).as_secs_f64()
+}
+
 /// `1 step`, `2 steps`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

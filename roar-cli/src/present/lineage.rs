@@ -1,6 +1,6 @@
 //! Where a content came from: as a list of jobs, in plain words, and as JSON.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -54,6 +54,9 @@ pub struct LineageSource {
     pub edited_after: Option<JobSummary>,
 }
 
+/// By job, the outputs that were handed on.
+type HandedOn<'a> = HashMap<i64, BTreeSet<&'a RawString>>;
+
 /// At most so many files of a job are named for people.
 const FILES_SHOWN: usize = 8;
 
@@ -106,7 +109,7 @@ impl LineageView {
     fn files(
         &self,
         job: &LineageJob,
-        wanted: &HashSet<(i64, RawString)>,
+        wanted: &HandedOn<'_>,
         cwd: &Path,
         terminal: Terminal,
     ) -> String {
@@ -128,24 +131,23 @@ impl LineageView {
             ]);
         };
         for (input, producer) in job.inputs.iter().zip(&job.producers).take(FILES_SHOWN) {
-            let from = producer
-                .and_then(|id| self.jobs.iter().find(|job| job.summary.id == id))
-                .map_or_else(
-                    || {
-                        if producer.is_none() {
-                            "from outside".to_owned()
-                        } else {
-                            String::new()
-                        }
-                    },
-                    |job| format!("from {}", step(&job.summary)),
-                );
+            let from = producer.and_then(|id| self.job(id)).map_or_else(
+                || {
+                    if producer.is_none() {
+                        "from outside".to_owned()
+                    } else {
+                        String::new()
+                    }
+                },
+                |job| format!("from {}", step(&job.summary)),
+            );
             row("read", input, &from);
         }
-        let (on_the_way, aside): (Vec<&Place>, Vec<&Place>) = job
-            .outputs
-            .iter()
-            .partition(|output| wanted.contains(&(job.summary.id, output.path.clone())));
+        let (on_the_way, aside): (Vec<&Place>, Vec<&Place>) =
+            job.outputs.iter().partition(|output| {
+                let of_job = wanted.get(&job.summary.id);
+                of_job.is_some_and(|paths| paths.contains(&output.path))
+            });
         for output in on_the_way.iter().take(FILES_SHOWN) {
             row("wrote", output, "");
         }
@@ -161,8 +163,8 @@ impl LineageView {
     }
 
     /// The outputs that were consumed on the way, and the target, by job and path.
-    fn handed_on(&self) -> HashSet<(i64, RawString)> {
-        let mut wanted = HashSet::new();
+    fn handed_on(&self) -> HandedOn<'_> {
+        let mut wanted = HandedOn::new();
         let consumed = self
             .jobs
             .iter()
@@ -170,14 +172,19 @@ impl LineageView {
             .filter_map(|(input, producer)| Some((input, (*producer)?)))
             .chain(self.producer().map(|job| (&self.target, job.summary.id)));
         for (place, id) in consumed {
-            let Some(job) = self.jobs.iter().find(|job| job.summary.id == id) else {
+            let Some(job) = self.job(id) else {
                 continue;
             };
-            for output in output_of(job, place) {
-                wanted.insert((id, output.path.clone()));
-            }
+            let paths = output_of(job, place).into_iter().map(|output| &output.path);
+            wanted.entry(id).or_default().extend(paths);
         }
         wanted
+    }
+
+    /// A job on the way, by its id, of which they are in order.
+    fn job(&self, id: i64) -> Option<&LineageJob> {
+        let at = self.jobs.binary_search_by_key(&id, |job| job.summary.id);
+        at.ok().map(|at| &self.jobs[at])
     }
 
     /// The job that produced the target.
@@ -200,16 +207,11 @@ impl LineageView {
             return text;
         };
         let mut subject = format!("{what} was written");
+        let handed_on = self.handed_on();
         for job in self.jobs.iter().rev() {
             if job.summary.id != last.summary.id {
-                let handed: Vec<String> = self
-                    .handed_on()
-                    .into_iter()
-                    .filter(|(id, _)| *id == job.summary.id)
-                    .map(|(_, path)| paths::shown(&path, cwd))
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect();
+                let of_job = handed_on.get(&job.summary.id).into_iter().flatten();
+                let handed: Vec<String> = of_job.map(|path| paths::shown(path, cwd)).collect();
                 let verb = if handed.len() == 1 { "was" } else { "were" };
                 subject = format!("{} {verb} written", list(&handed));
             }
@@ -306,13 +308,11 @@ impl LineageView {
 
     fn document(&self) -> LineageDocument<'_> {
         let mut seen = HashSet::new();
-        let artifacts = std::iter::once(&self.target)
-            .chain(
-                self.jobs
-                    .iter()
-                    .rev()
-                    .flat_map(|job| job.outputs.iter().chain(&job.inputs)),
-            )
+        let artifacts = self
+            .jobs
+            .iter()
+            .flat_map(|job| job.inputs.iter().chain(&job.outputs))
+            .chain(std::iter::once(&self.target))
             .filter(|place| seen.insert((&place.path, &place.hash)))
             .map(file)
             .collect();
@@ -423,7 +423,7 @@ fn job_document(job: &LineageJob) -> JobDocument<'_> {
         job_uid: job.summary.uid.as_str(),
         step_number: job.summary.step_number,
         command: shell::join(&job.summary.argv),
-        timestamp: human::rfc3339(job.summary.started_at_ns),
+        timestamp: human::unix_seconds(job.summary.started_at_ns),
         duration_seconds: job.summary.duration_ns.map(human::seconds),
         exit_code: job.summary.outcome.exit_code,
         inputs: job.inputs.iter().map(file).collect(),
@@ -458,7 +458,7 @@ struct JobDocument<'a> {
     job_uid: &'a str,
     step_number: u32,
     command: String,
-    timestamp: String,
+    timestamp: f64,
     duration_seconds: Option<f64>,
     exit_code: Option<i32>,
     inputs: Vec<FileDocument<'a>>,

@@ -6,9 +6,11 @@
 //! keeps every byte.
 
 pub mod artifact;
+pub mod collection;
 mod conditions;
 pub mod config;
 pub mod dag;
+mod dag_files;
 mod dag_text;
 pub mod diff;
 pub mod doctor;

@@ -73,48 +73,55 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn artifact_uses(&self, artifact_id: i64) -> Result<Vec<ArtifactUse>, StoreError> {
-        self.uses("f.artifact_id = ?1", params![artifact_id])
+        let order = "WHERE f.artifact_id = ?1 ORDER BY f.job_id DESC, f.role, f.position";
+        self.uses(order, params![artifact_id])
     }
 
-    /// The places where a job produced this artifact, newest job first.
+    /// The newest places where a job produced this artifact, or where one consumed it, newest
+    /// job first.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn artifact_producers(&self, artifact_id: i64) -> Result<Vec<ArtifactUse>, StoreError> {
-        self.uses("f.artifact_id = ?1 AND f.role = 1", params![artifact_id])
-    }
-
-    /// The newest job that produced the content with this BLAKE3 digest; one that did so at
-    /// `path` is preferred, and one that did so elsewhere counts only when no job up to it had
-    /// read the content at `path`. With `before`, only jobs recorded before that one.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn latest_producer(
+    pub fn newest_uses(
         &self,
-        hash: &Digest,
-        path: &RawString,
-        before: Option<i64>,
-    ) -> Result<Option<JobSummary>, StoreError> {
-        let Some(digest) = parse_hex(hash.as_str()) else {
-            return Ok(None);
-        };
-        let sql = format!(
-            "SELECT {SUMMARY_COLUMNS}
-             FROM artifacts a JOIN job_files f ON f.artifact_id = a.id AND f.role = 1
-                 JOIN jobs j ON j.id = f.job_id JOIN paths p ON p.id = f.path_id
-             WHERE a.blake3 = ?1 AND f.job_id < ?2
-                 AND (p.path = ?3 OR f.job_id < coalesce((
-                     SELECT min(s.job_id) FROM job_files s
-                     WHERE s.artifact_id = a.id AND s.role = 0
-                         AND s.path_id = (SELECT id FROM paths WHERE path = ?3)), ?2))
-             ORDER BY p.path = ?3 DESC, f.job_id DESC LIMIT 1"
-        );
-        let before = before.unwrap_or(i64::MAX);
-        self.read("find the producer", || {
+        artifact_id: i64,
+        produced: bool,
+        limit: u32,
+    ) -> Result<Vec<ArtifactUse>, StoreError> {
+        self.uses(
+            "WHERE f.artifact_id = ?1 AND f.role = ?2
+             ORDER BY f.job_id DESC, f.position DESC LIMIT ?3",
+            params![artifact_id, i64::from(produced), limit],
+        )
+    }
+
+    /// How many times jobs produced this artifact, and how many times they consumed it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn use_counts(&self, artifact_id: i64) -> Result<(usize, usize), StoreError> {
+        self.read("count the uses", || {
+            let count = "SELECT count(*) FROM job_files WHERE artifact_id = ?1 AND role = ?2";
+            let mut statement = self.connection.prepare_cached(count)?;
+            let mut of_role = |role: i64| -> rusqlite::Result<usize> {
+                let count = statement.query_row(params![artifact_id, role], |row| unsigned(row, 0));
+                count.map(|count| count.unwrap_or(0) as usize)
+            };
+            Ok((of_role(1)?, of_role(0)?))
+        })
+    }
+
+    /// The artifact with this database id.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifact_by_id(&self, id: i64) -> Result<Option<ArtifactRow>, StoreError> {
+        self.read("find the artifact", || {
             self.connection
-                .prepare_cached(&sql)?
-                .query_row(params![digest, before, RawSql(path)], summary_row)
+                .prepare_cached(
+                    "SELECT id, blake3, size_bytes, first_seen_ns FROM artifacts WHERE id = ?1",
+                )?
+                .query_row([id], |row| self.artifact_row(row))
                 .optional()
         })
     }
@@ -125,7 +132,8 @@ impl Store {
     /// The database cannot be read.
     pub fn uses_of_path(&self, path: &RawString) -> Result<Vec<ArtifactUse>, StoreError> {
         self.uses(
-            "f.path_id = (SELECT id FROM paths WHERE path = ?1)",
+            "WHERE f.path_id = (SELECT id FROM paths WHERE path = ?1)
+             ORDER BY f.job_id DESC, f.role, f.position",
             params![RawSql(path)],
         )
     }
@@ -173,14 +181,14 @@ impl Store {
 
     fn uses(
         &self,
-        condition: &str,
+        which: &str,
         parameters: &[&dyn rusqlite::ToSql],
     ) -> Result<Vec<ArtifactUse>, StoreError> {
         let sql = format!(
             "SELECT {SUMMARY_COLUMNS}, p.path, f.role, a.blake3, f.size_bytes
              FROM job_files f JOIN jobs j ON j.id = f.job_id JOIN paths p ON p.id = f.path_id
                  LEFT JOIN artifacts a ON a.id = f.artifact_id
-             WHERE {condition} ORDER BY f.job_id DESC, f.role, f.position"
+             {which}"
         );
         self.read("find the uses", || {
             self.connection
@@ -201,7 +209,7 @@ impl Store {
 
 /// The least and the greatest digest that begin with these hexadecimal digits, of any
 /// algorithm; none for other text. A range is what an index answers at once.
-fn digest_range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn digest_range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     const LONGEST_DIGITS: usize = 128; // SHA-512
     if prefix.is_empty() || prefix.len() > LONGEST_DIGITS {
         return None;

@@ -2,10 +2,12 @@
 
 use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
 
+use super::artifacts::digest_range;
 use super::database::Store;
 use super::error::StoreError;
-use super::rows::{RawSql, digest, digest_bytes, raw};
-use crate::model::{Collection, Digest, RawString};
+use super::jobs::{JobSummary, SUMMARY_COLUMNS, SUMMARY_WIDTH, summary_row};
+use super::rows::{RawSql, digest, digest_bytes, raw, unsigned};
+use crate::model::{Collection, Digest, HashPrefix, RawString};
 
 const OPERATION: &str = "record the collection";
 
@@ -20,7 +22,85 @@ pub struct JobCollection {
     pub collection: Collection,
 }
 
+/// A collection that a job of a session produced, without its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducedCollection {
+    /// The job.
+    pub job_id: i64,
+    /// The absolute path of its folder.
+    pub folder: RawString,
+    /// The hash over its members.
+    pub hash: Digest,
+}
+
+/// A collection, and where jobs met it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionRow {
+    /// The hash over its members.
+    pub hash: Digest,
+    /// What it is called.
+    pub name: String,
+    /// How many files it has.
+    pub files: u64,
+    /// How large they are together, where all are known.
+    pub size_bytes: Option<u64>,
+    /// The newest jobs that met it, newest first, each with the folder and whether it was produced.
+    pub uses: Vec<(JobSummary, RawString, bool)>,
+}
+
+/// At most so many uses of a collection are listed.
+const USES: u32 = 20;
+
 impl Store {
+    /// The collections whose hash begins with `prefix`, at most `limit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn collections_by_prefix(
+        &self,
+        prefix: &HashPrefix,
+        limit: u32,
+    ) -> Result<Vec<CollectionRow>, StoreError> {
+        let Some((low, high)) = digest_range(prefix.as_str()) else {
+            return Ok(Vec::new());
+        };
+        self.read("find the collection", || {
+            let mut found = self.connection.prepare_cached(
+                "SELECT c.id, c.blake3, c.name, count(m.path),
+                     iif(count(*) = count(a.size_bytes), sum(a.size_bytes), NULL)
+                 FROM collections c JOIN collection_members m ON m.collection_id = c.id
+                     JOIN artifacts a ON a.id = m.artifact_id
+                 WHERE c.id IN (SELECT id FROM collections WHERE blake3 BETWEEN ?1 AND ?2 LIMIT ?3)
+                 GROUP BY c.id ORDER BY c.blake3",
+            )?;
+            let rows = found.query_map(params![low, high, limit], |row| {
+                Ok(CollectionRow {
+                    hash: digest(row, 1)?.ok_or(rusqlite::Error::InvalidQuery)?,
+                    name: row.get(2)?,
+                    files: unsigned(row, 3)?.unwrap_or(0),
+                    size_bytes: unsigned(row, 4)?,
+                    uses: self.collection_uses(row.get(0)?)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn collection_uses(&self, id: i64) -> rusqlite::Result<Vec<(JobSummary, RawString, bool)>> {
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS}, m.folder, m.role
+             FROM job_collections m JOIN jobs j ON j.id = m.job_id
+             WHERE m.collection_id = ?1 ORDER BY m.job_id DESC, m.role DESC LIMIT ?2"
+        );
+        self.connection
+            .prepare_cached(&sql)?
+            .query_map(params![id, USES], |row| {
+                let produced = row.get::<_, i64>(SUMMARY_WIDTH + 1)? == 1;
+                Ok((summary_row(row)?, raw(row, SUMMARY_WIDTH)?, produced))
+            })?
+            .collect()
+    }
+
     /// Records that a job consumed or produced a collection. Its members are artifacts that
     /// are recorded already.
     ///
@@ -116,6 +196,35 @@ impl Store {
                 })
             })
             .collect()
+        })
+    }
+
+    /// The collections that the jobs of a session produced.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn collections_produced(
+        &self,
+        session_id: i64,
+    ) -> Result<Vec<ProducedCollection>, StoreError> {
+        self.read("list the collections of the session", || {
+            let mut found = self.connection.prepare_cached(
+                "SELECT m.job_id, m.folder, c.blake3
+                 FROM job_collections m CROSS JOIN jobs j ON j.id = m.job_id
+                     JOIN collections c ON c.id = m.collection_id
+                 WHERE m.role = 1 AND j.session_id = ?1
+                     AND m.job_id >= (SELECT min(id) FROM jobs WHERE session_id = ?1)
+                     AND m.job_id <= (SELECT max(id) FROM jobs WHERE session_id = ?1)
+                 ORDER BY m.job_id, m.folder",
+            )?;
+            let rows = found.query_map([session_id], |row| {
+                Ok(ProducedCollection {
+                    job_id: row.get(0)?,
+                    folder: raw(row, 1)?,
+                    hash: digest(row, 2)?.ok_or(rusqlite::Error::InvalidQuery)?,
+                })
+            })?;
+            rows.collect()
         })
     }
 

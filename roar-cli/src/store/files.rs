@@ -1,6 +1,6 @@
 //! The files of jobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::Row;
 
@@ -19,8 +19,6 @@ pub struct FileRef {
     pub hash: Option<Digest>,
     /// Size of the content in bytes, where known.
     pub size_bytes: Option<u64>,
-    /// Database id of the content; none when it could not be hashed.
-    pub artifact_id: Option<i64>,
 }
 
 /// A job with its files, for graphs.
@@ -64,66 +62,6 @@ impl Store {
         })
     }
 
-    /// A job and whatever its lineage may touch: the jobs of its session that are executions of
-    /// the same step, or met it at a place or a content which either made, and those connected
-    /// with them in turn. Oldest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn connected_jobs_with_files(
-        &self,
-        session_id: i64,
-        job_id: i64,
-    ) -> Result<Vec<JobWithFiles>, StoreError> {
-        self.read("read the jobs around a job", || {
-            let transaction = self.connection.unchecked_transaction()?;
-            let mut ids = BTreeSet::from([job_id]);
-            let others = "SELECT EXISTS (SELECT 1 FROM jobs WHERE session_id = ?1 AND id <> ?2)";
-            let is_alone = !transaction
-                .prepare_cached(others)?
-                .query_row([session_id, job_id], |row| row.get::<_, bool>(0))?;
-            let mut pending = if is_alone { Vec::new() } else { vec![job_id] };
-            // An empty file says nothing about where it came from. `CROSS JOIN` keeps the order.
-            let mut neighbours = transaction.prepare_cached(
-                "SELECT o.id FROM jobs m JOIN jobs o
-                     ON o.session_id = m.session_id AND o.step_number = m.step_number
-                 WHERE m.id = ?1
-                 UNION
-                 SELECT o.job_id FROM job_files m CROSS JOIN job_files o ON o.path_id = m.path_id
-                     CROSS JOIN jobs j ON j.id = o.job_id
-                 WHERE m.job_id = ?1 AND o.job_id <> ?1 AND (m.role = 1 OR o.role = 1)
-                     AND j.session_id = ?2
-                 UNION
-                 SELECT o.job_id FROM job_files m
-                     CROSS JOIN job_files o ON o.artifact_id = m.artifact_id
-                     CROSS JOIN jobs j ON j.id = o.job_id
-                 WHERE m.job_id = ?1 AND o.job_id <> ?1 AND o.role <> m.role
-                     AND m.size_bytes IS NOT 0 AND j.session_id = ?2",
-            )?;
-            while let Some(id) = pending.pop() {
-                for found in neighbours.query_map([id, session_id], |row| row.get(0))? {
-                    let found = found?;
-                    if ids.insert(found) {
-                        pending.push(found);
-                    }
-                }
-            }
-            let sql = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.id = ?1");
-            let mut statement = transaction.prepare_cached(&sql)?;
-            ids.into_iter()
-                .map(|id| {
-                    let summary = statement.query_row([id], summary_row)?;
-                    let (inputs, outputs) = self.file_refs(id)?;
-                    Ok(JobWithFiles {
-                        summary,
-                        inputs,
-                        outputs,
-                    })
-                })
-                .collect()
-        })
-    }
-
     /// One job with its files.
     ///
     /// # Errors
@@ -141,7 +79,7 @@ impl Store {
     /// Inputs and outputs of a job as references.
     fn file_refs(&self, job_id: i64) -> rusqlite::Result<(Vec<FileRef>, Vec<FileRef>)> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT f.role, p.path, a.blake3, f.size_bytes, f.artifact_id
+            "SELECT f.role, p.path, a.blake3, f.size_bytes
              FROM job_files f JOIN paths p ON p.id = f.path_id
                  LEFT JOIN artifacts a ON a.id = f.artifact_id
              WHERE f.job_id = ?1 ORDER BY f.role, f.position",
@@ -151,7 +89,6 @@ impl Store {
                 path: raw(row, 1)?,
                 hash: digest(row, 2)?,
                 size_bytes: unsigned(row, 3)?,
-                artifact_id: row.get(4)?,
             };
             Ok((row.get(0)?, file))
         })?;

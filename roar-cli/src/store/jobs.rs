@@ -76,19 +76,33 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn job_summaries(&self, query: &JobQuery) -> Result<Vec<JobSummary>, StoreError> {
-        let (sql, values) = summary_sql(query);
-        let JobQuery { grep, limit, .. } = query;
-        let pattern = grep.as_ref().map(|text| text.to_lowercase());
-        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+        let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
+        let pattern = query.grep.as_ref().map(|text| text.to_lowercase());
+        let Some(pattern) = pattern else {
+            let (sql, values) = summary_sql(query);
+            return self.read("list the jobs", || {
+                let mut statement = self.connection.prepare_cached(&sql)?;
+                let rows = statement.query_map(params_from_iter(values), summary_row)?;
+                rows.take(limit).collect()
+            });
+        };
+        let (sql, values) = text_sql(query);
+        let one = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.id = ?1");
         self.read("list the jobs", || {
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params_from_iter(values), summary_row)?;
-            rows.filter(|row| match (row, &pattern) {
-                (Ok(job), Some(pattern)) => mentions(job, pattern),
-                _ => true,
-            })
-            .take(limit)
-            .collect()
+            let mut one = self.connection.prepare_cached(&one)?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            let mut found = Vec::new();
+            let search = TextSearch::new(&pattern);
+            while let Some(row) = rows.next()? {
+                if found.len() >= limit {
+                    break;
+                }
+                if search.matches(row)? {
+                    found.push(one.query_row([row.get::<_, i64>(0)?], summary_row)?);
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -160,6 +174,31 @@ impl Store {
 /// The statement and the values of a query, newest first; text and limit are left to the reader
 /// of its rows.
 pub(super) fn summary_sql(query: &JobQuery) -> (String, Vec<Value>) {
+    let (conditions, values) = conditions(query);
+    let sql = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE {conditions} ORDER BY j.id DESC");
+    (sql, values)
+}
+
+/// The statement that gives id, name and arguments of the jobs to be searched for a text. Unless
+/// other conditions leave few of them, these come from an index: jobs are long, and nearly all of
+/// them are only passed by. Sessions follow each other, so that their order is that of the jobs.
+pub(super) fn text_sql(query: &JobQuery) -> (String, Vec<Value>) {
+    let (conditions, values) = conditions(query);
+    let (index, order) = match query {
+        JobQuery {
+            failed_only: false,
+            step: None,
+            ..
+        } => ("INDEXED BY jobs_overview", "j.session_id DESC, j.id DESC"),
+        _ => ("", "j.id DESC"),
+    };
+    let sql = format!(
+        "SELECT j.id, j.name, j.argv FROM jobs j {index} WHERE {conditions} ORDER BY {order}"
+    );
+    (sql, values)
+}
+
+fn conditions(query: &JobQuery) -> (String, Vec<Value>) {
     let JobQuery {
         session,
         step,
@@ -168,7 +207,7 @@ pub(super) fn summary_sql(query: &JobQuery) -> (String, Vec<Value>) {
         grep: _,
         limit: _,
     } = query;
-    let mut sql = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE 1");
+    let mut sql = "1".to_owned();
     let mut values: Vec<Value> = Vec::new();
     if let Some(session) = session {
         sql.push_str(" AND j.session_id = ?");
@@ -182,10 +221,14 @@ pub(super) fn summary_sql(query: &JobQuery) -> (String, Vec<Value>) {
         sql.push_str(" AND (j.state <> 'done' OR j.exit_code IS NOT 0 OR j.signal IS NOT NULL)");
     }
     if let Some(since_ns) = since_ns {
-        sql.push_str(" AND j.started_at_ns >= ?");
-        values.push((*since_ns).into());
+        // No job before the first that is young enough has to be looked at.
+        sql.push_str(
+            " AND j.id >= (SELECT min(id) FROM jobs INDEXED BY jobs_started
+                 WHERE started_at_ns >= ?)
+             AND j.started_at_ns >= ?",
+        );
+        values.extend([(*since_ns).into(), (*since_ns).into()]);
     }
-    sql.push_str(" ORDER BY j.id DESC");
     (sql, values)
 }
 
@@ -258,17 +301,55 @@ fn optional<T: serde::de::DeserializeOwned>(
     }
 }
 
-/// Whether the job's name or command contains the lower-case `pattern`.
-fn mentions(job: &JobSummary, pattern: &str) -> bool {
-    let contains = |text: &str| text.to_lowercase().contains(pattern);
-    if job.name.as_deref().is_some_and(contains) {
-        return true;
+/// Looks for a text in names and commands, letter case ignored.
+struct TextSearch<'a> {
+    /// In lower case.
+    pattern: &'a str,
+    /// Its longest word, if the stored form of a command would have that as it is: most jobs are
+    /// told by it alone, without decoding them.
+    word: Option<&'a [u8]>,
+}
+
+impl<'a> TextSearch<'a> {
+    fn new(pattern: &'a str) -> Self {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let word = pattern
+            .split(' ')
+            .map(str::as_bytes)
+            .max_by_key(|word| word.len());
+        Self {
+            pattern,
+            word: word.filter(|word| !word.is_empty() && word.iter().copied().all(plain)),
+        }
     }
-    let command = job
-        .argv
-        .iter()
-        .map(RawString::as_bytes)
-        .collect::<Vec<_>>()
-        .join(&b' ');
-    contains(&String::from_utf8_lossy(&command))
+
+    /// Whether a row of id, name and arguments has the text.
+    fn matches(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let contains = |text: &str| text.to_lowercase().contains(self.pattern);
+        if let rusqlite::types::ValueRef::Text(name) = row.get_ref(1)?
+            && contains(&String::from_utf8_lossy(name))
+        {
+            return Ok(true);
+        }
+        let stored = row.get_ref(2)?.as_bytes().unwrap_or_default();
+        // Letters that are not ASCII may be ASCII ones in lower case.
+        if let Some(word) = self.word
+            && stored.is_ascii()
+            && !contains_ignoring_case(stored, word)
+        {
+            return Ok(false);
+        }
+        let argv: Vec<RawString> = json(row, 2, |text| serde_json::from_str(text))?;
+        let words: Vec<&[u8]> = argv.iter().map(RawString::as_bytes).collect();
+        Ok(contains(&String::from_utf8_lossy(&words.join(&b' '))))
+    }
+}
+
+/// Whether ASCII text contains a lower-case word that is not empty.
+fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
+    let first = word[0];
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|at| {
+        text.get(at..at + word.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
 }

@@ -71,6 +71,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_conditions.sql"),
     include_str!("migrations/0003_package_notes.sql"),
+    include_str!("migrations/0004_overview.sql"),
 ];
 
 /// The schema of this roar.

@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
 use super::database::Store;
 use super::error::StoreError;
-use crate::model::Session;
+use super::rows::kind;
+use crate::model::{JobKind, Session};
 
 impl Store {
     /// The session that takes new jobs; none before the first job.
@@ -39,6 +40,21 @@ impl Store {
             self.connection
                 .prepare_cached("SELECT id, started_at_ns, active FROM sessions ORDER BY id")?
                 .query_map([], session_row)?
+                .collect()
+        })
+    }
+
+    /// The steps of a session by number.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn steps(&self, session_id: i64) -> Result<Vec<(u32, JobKind)>, StoreError> {
+        self.read("list the steps", || {
+            self.connection
+                .prepare_cached(
+                    "SELECT number, kind FROM steps WHERE session_id = ?1 ORDER BY number",
+                )?
+                .query_map([session_id], |row| Ok((row.get(0)?, kind(row, 1)?)))?
                 .collect()
         })
     }

@@ -1,3 +1,5 @@
+use roar_cli::model::{Collection, RawString};
+use roar_cli::store::JobCollection;
 use serde_json::json;
 
 use crate::project::{TestProject, digest, keys, pipeline, roar_in};
@@ -8,12 +10,12 @@ fn text() {
     insta::assert_snapshot!(project.roar(&["dag"]).whole(), @r"
     Pipeline: 3 steps · session 1
 
-    @1 python prepare.py  1 in, 2 out, 2 consumed
+    @1 python prepare.py  1 in, 2 out, 0 consumed
     └─ @2 python train.py --lr 0.1  1 in, 1 out, 1 consumed
-       └─ @3 python evaluate.py  2 in, 1 out, 0 consumed  also from @1
+       └─ @3 python evaluate.py  2 in, 1 out, 2 consumed  also from @1
              → metrics.json  6e46dd10 2 B
 
-    in, out: files read and written; consumed: outputs that other steps read
+    in, out: files read and written; consumed: inputs that other steps made
     → an artifact in place
     --- stderr
     --- status 0
@@ -21,15 +23,15 @@ fn text() {
     insta::assert_snapshot!(project.roar(&["dag", "--show-artifacts"]).stdout, @r"
     Pipeline: 3 steps · session 1
 
-    @1 python prepare.py  1 in, 2 out, 2 consumed
+    @1 python prepare.py  1 in, 2 out, 0 consumed
     │  → test.csv  4878ca04 4 B
     │  → train.csv  4164c055 5 B
     └─ @2 python train.py --lr 0.1  1 in, 1 out, 1 consumed
        │  → model.pkl  ccca5379 5 B
-       └─ @3 python evaluate.py  2 in, 1 out, 0 consumed  also from @1
+       └─ @3 python evaluate.py  2 in, 1 out, 2 consumed  also from @1
              → metrics.json  6e46dd10 2 B
 
-    in, out: files read and written; consumed: outputs that other steps read
+    in, out: files read and written; consumed: inputs that other steps made
     → an artifact in place
     ");
 }
@@ -52,29 +54,29 @@ fn text_of_a_pipeline_with_a_history() {
     insta::assert_snapshot!(project.roar(&["dag"]).stdout, @r"
     Pipeline: 5 steps, 2 stale, 2 stale artifacts · session 1
 
-    @1 python prepare.py  1 in, 2 out, 2 consumed
+    @1 python prepare.py  1 in, 2 out, 0 consumed
     └─ @2* python train.py --lr 0.1  1 in, 1 out, 1 consumed
-       └─ @3* python evaluate.py  2 in, 1 out, 0 consumed  also from @1
+       └─ @3* python evaluate.py  2 in, 1 out, 2 consumed  also from @1
              → metrics.json *  6e46dd10 2 B
-    @B4 make  0 in, 1 out, 1 consumed
-    └─ @5 [broken one] python broken.py  [exit 3]  1 in, 0 out, 0 consumed
+    @B4 make  0 in, 1 out, 0 consumed
+    └─ @5 [broken one] python broken.py  [exit 3]  1 in, 0 out, 1 consumed
 
-    in, out: files read and written; consumed: outputs that other steps read
+    in, out: files read and written; consumed: inputs that other steps made
     → an artifact in place
     * stale: an input has been produced anew since
     ");
     insta::assert_snapshot!(project.roar(&["dag", "--expanded"]).stdout, @r"
     Pipeline: 5 steps, 2 stale, 6 executions, 2 stale artifacts · session 1
 
-    @1 00000001 python prepare.py  [superseded]  1 in, 2 out, 2 consumed
+    @1 00000001 python prepare.py  [superseded]  1 in, 2 out, 0 consumed
     └─ @2* 00000002 python train.py --lr 0.1  1 in, 1 out, 1 consumed
-       └─ @3* 00000003 python evaluate.py  2 in, 1 out, 0 consumed  also from @1
+       └─ @3* 00000003 python evaluate.py  2 in, 1 out, 2 consumed  also from @1
              → metrics.json *  6e46dd10 2 B
     @1 00000005 python prepare.py  1 in, 2 out, 0 consumed
-    @B4 00000004 make  0 in, 1 out, 1 consumed
-    └─ @5 00000006 [broken one] python broken.py  [exit 3]  1 in, 0 out, 0 consumed
+    @B4 00000004 make  0 in, 1 out, 0 consumed
+    └─ @5 00000006 [broken one] python broken.py  [exit 3]  1 in, 0 out, 1 consumed
 
-    in, out: files read and written; consumed: outputs that other steps read
+    in, out: files read and written; consumed: inputs that other steps made
     → an artifact in place
     * stale: an input has been produced anew since
     [superseded]: something newer took its place
@@ -83,10 +85,10 @@ fn text_of_a_pipeline_with_a_history() {
     Pipeline: 5 steps, 2 stale, 2 stale artifacts · session 1
 
     @2* python train.py --lr 0.1  1 in, 1 out, 1 consumed
-    └─ @3* python evaluate.py  2 in, 1 out, 0 consumed
+    └─ @3* python evaluate.py  2 in, 1 out, 2 consumed
           → metrics.json *  6e46dd10 2 B
 
-    in, out: files read and written; consumed: outputs that other steps read
+    in, out: files read and written; consumed: inputs that other steps made
     → an artifact in place
     * stale: an input has been produced anew since
     ");
@@ -143,13 +145,18 @@ fn json_has_the_published_keys() {
     assert_eq!(dag["nodes"][2]["dependencies"], json!([1, 2]));
     assert_eq!(
         dag["nodes"][0]["metrics"],
-        json!({"inputs": 1, "outputs": 2, "consumed": 2})
+        json!({"inputs": 1, "outputs": 2, "consumed": 0})
     );
     let artifacts = dag["artifacts"].as_array().expect("array");
     assert_eq!(artifacts.len(), 1, "only the ends: {artifacts:?}");
     assert_eq!(artifacts[0]["hash"], digest(b"{}").as_str());
     assert_eq!(artifacts[0]["producer_step"], 3);
-    assert!(artifacts[0]["artifact_id"].is_i64());
+    let id = artifacts[0]["artifact_id"].as_str().expect("a text");
+    assert!(digest(b"{}").as_str().starts_with(id));
+    assert_eq!(
+        project.roar(&["show", id, "--json"]).json()["hash"],
+        artifacts[0]["hash"]
+    );
     let all = project.roar(&["dag", "--json", "--show-artifacts"]).json();
     assert_eq!(all["artifacts"].as_array().map(Vec::len), Some(4));
 }
@@ -172,11 +179,30 @@ fn reruns_make_stale_and_superseded() {
     assert_eq!(states, ["active", "stale", "stale"]);
     assert_eq!(dag["stale_count"], 2);
     assert_eq!(dag["stale_artifact_count"], 2);
-    assert_eq!(dag["superseded_artifact_count"], 1);
+    assert_eq!(dag["superseded_artifact_count"], 0);
     assert_eq!(dag["nodes"][0]["job_uid"], "00000004");
+    // What nobody has read yet, though steps read its place, is no end of the pipeline.
+    let all = project.roar(&["dag", "--json", "--show-artifacts"]).json();
+    let states: Vec<(&str, &str)> = all["artifacts"]
+        .as_array()
+        .expect("array")
+        .iter()
+        .filter_map(|artifact| Some((artifact["path"].as_str()?, artifact["state"].as_str()?)))
+        .map(|(path, state)| (path.rsplit('/').next().unwrap_or(path), state))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("test.csv", "active"),
+            ("train.csv", "orphaned"),
+            ("model.pkl", "stale"),
+            ("metrics.json", "stale")
+        ]
+    );
     let expanded = project
         .roar(&["dag", "--json", "--expanded", "--show-artifacts"])
         .json();
+    assert_eq!(expanded["superseded_artifact_count"], 1);
     assert_eq!(expanded["nodes"].as_array().map(Vec::len), Some(4));
     assert_eq!(expanded["nodes"][0]["state"], "superseded");
     let old = expanded["artifacts"]
@@ -266,11 +292,11 @@ fn every_width_and_locale_and_colour() {
         @r"
         Pipeline: 43 steps · session 1
 
-        @1 python prepare.py  1 in, 2 out, 2 consumed
+        @1 python prepare.py  1 in, 2 out, 0 consumed
         └─ @2 python train.py --lr 0.1  1 in, 1 out, 1 consumed
-           └─ @3 python evalua…  2 in, 1 out, 0 consumed  also from @1
+           └─ @3 python evalua…  2 in, 1 out, 2 consumed  also from @1
                  → metrics.json  6e46dd10 2 B
-        @4 python a-rather-long-name-of-a-sc…  1 in, 1 out, 1 consumed
+        @4 python a-rather-long-name-of-a-sc…  1 in, 1 out, 0 consumed
         └─ @5 python a-rather-long-name-of-a…  1 in, 1 out, 1 consumed
            └─ @6 python a-rather-long-name-o…  1 in, 1 out, 1 consumed
               └─ @7 python a-rather-long-nam…  1 in, 1 out, 1 consumed
@@ -289,5 +315,91 @@ fn every_width_and_locale_and_colour() {
            └─ @20 python a-rather-long-name-…  1 in, 1 out, 1 consumed
               └─ @21 python a-rather-long-na…  1 in, 1 out, 1 consumed
         "
+    );
+}
+
+#[test]
+fn a_collection_is_one_artifact() {
+    let mut project = pipeline();
+    let frames: Vec<(String, String)> = (0..3)
+        .map(|n| (format!("frames/{n}.png"), format!("frame {n}")))
+        .collect();
+    let writes: Vec<(&str, &str)> = frames
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_str()))
+        .collect();
+    project.job("python render.py", &["metrics.json"], &writes);
+    let members = frames
+        .iter()
+        .map(|(path, content)| {
+            let name = path.trim_start_matches("frames/");
+            (name.into(), digest(content.as_bytes()))
+        })
+        .collect();
+    let collection = Collection {
+        name: "frames".to_owned(),
+        members,
+    };
+    let hash = collection.hash();
+    let folder = RawString::from_path(&project.root().join("frames"));
+    project
+        .store()
+        .add_collection(
+            4,
+            &JobCollection {
+                folder: folder.clone(),
+                produced: true,
+                collection,
+            },
+        )
+        .expect("is recorded");
+    let text = project.roar(&["dag"]).stdout;
+    let line = format!("→ frames/  {} 21 B, 3 files", hash.short());
+    assert!(text.contains(&line), "{text}");
+    assert!(!text.contains("png"), "{text}");
+    let dag = project.roar(&["dag", "--json"]).json();
+    let artifacts = dag["artifacts"].as_array().expect("array");
+    assert_eq!(artifacts.len(), 1, "{artifacts:?}");
+    assert_eq!(artifacts[0]["hash"], hash.as_str());
+    assert_eq!(artifacts[0]["path"].as_str(), folder.as_str());
+    assert_eq!(artifacts[0]["is_terminal"], true);
+    let shown = project.roar(&["show", hash.short(), "--json"]).json();
+    assert_eq!(shown["files"], 3);
+    assert_eq!(shown["size"], 21);
+    assert_eq!(shown["produced_by"][0]["job_uid"], "00000004");
+    let shown = project.roar(&["show", hash.short()]).stdout;
+    assert!(shown.contains("as frames/"), "{shown}");
+    // Read in part, it is no end any more.
+    project.job("python look.py", &["frames/1.png"], &[("seen", "1")]);
+    let dag = project.roar(&["dag", "--json", "--show-artifacts"]).json();
+    let one = dag["artifacts"]
+        .as_array()
+        .expect("array")
+        .iter()
+        .find(|artifact| artifact["hash"] == hash.as_str())
+        .expect("still one");
+    assert_eq!(one["is_terminal"], false);
+    assert_eq!(one["consumer_steps"], json!([5]));
+}
+
+#[test]
+fn an_input_that_was_edited_between_two_steps_is_marked() {
+    let mut project = pipeline();
+    assert!(!project.roar(&["dag"]).stdout.contains("edited"));
+    project.write("model.pkl", "by hand");
+    project.job(
+        "python evaluate.py",
+        &["model.pkl", "test.csv"],
+        &[("metrics.json", "{}")],
+    );
+    let text = project.roar(&["dag"]).stdout;
+    let line = text.lines().find(|line| line.contains("@3")).expect("it");
+    assert!(line.contains("[edited input]"), "{text}");
+    assert!(text.contains("changed a file between two steps"), "{text}");
+    assert!(
+        project
+            .roar(&["dag", "--dot"])
+            .stdout
+            .contains("edited input")
     );
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::dag::{DagArtifact, DagNode, DagView};
 use super::table::truncate;
-use super::{Terminal, inert, paths};
+use super::{Terminal, inert};
 use crate::lineage::ArtifactState;
 
 impl DagView {
@@ -90,6 +90,9 @@ fn marks(node: &DagNode) -> String {
     if node.state != StepState::Active {
         marks.push(node.state.name().to_owned());
     }
+    if node.read_edited {
+        marks.push("edited input".to_owned());
+    }
     match node.exit_code {
         Some(0) => {}
         Some(code) => marks.push(format!("exit {code}")),
@@ -110,5 +113,5 @@ fn artifact_state(state: ArtifactState) -> &'static str {
 }
 
 fn artifact_label(artifact: &DagArtifact, cwd: &Path) -> String {
-    label(&paths::shown(&artifact.path, cwd), LABEL_MAX)
+    label(&artifact.shown_path(cwd), LABEL_MAX)
 }

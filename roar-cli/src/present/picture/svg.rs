@@ -157,8 +157,6 @@ impl Drawing {
             });
         };
         for artifact in artifacts.iter().take(ARTIFACTS_SHOWN) {
-            let hash = artifact.hash.as_ref().map_or("not hashed", |h| h.short());
-            let size = artifact.size_bytes.map(human::size).unwrap_or_default();
             let state = artifact_state(artifact.state);
             let shown = match state {
                 "active" => String::new(),
@@ -167,7 +165,7 @@ impl Drawing {
             note(
                 state,
                 artifact_label(artifact, cwd),
-                format!("{shown}{hash} {size}"),
+                format!("{shown}{}", artifact.facts()),
             );
         }
         if let Some(more @ 1..) = artifacts.len().checked_sub(ARTIFACTS_SHOWN) {
