@@ -30,7 +30,7 @@ fn blake3_of(content: &[u8]) -> Value {
 
 /// Sizes on both sides of what is hashed by one thread and in one block.
 fn contents() -> [Vec<u8>; 2] {
-    [b"before\n".repeat(3), b"before\n".repeat(1_500_000)]
+    [b"before\n".repeat(3), b"before\n".repeat(700_000)]
 }
 
 /// A file that is read and then written over in place is an input and an output, each with its hash.
@@ -66,19 +66,18 @@ fn what_was_too_late_is_said() {
             .succeeds();
         let record = run(&project, "read-write", &known);
         assert_eq!(record.entry("inputs", &known)["hash"], blake3_of(&before));
-        let record = run(&project, "read-write", &unknown);
-        let input = record.entry("inputs", &unknown);
-        // roar may have been quick enough; it must not guess.
-        let said = input["note"].as_str().unwrap_or_default();
-        assert!(
-            input["hash"] == blake3_of(&before)
-                || input["hash"].is_null() && said.contains("before it could be hashed"),
-            "{input:#}"
-        );
-        for file in [known, unknown] {
-            let after = blake3_of(&project.read(&file));
-            let newest = run(&project, "read-write", &file);
-            assert_eq!(newest.entry("inputs", &file)["hash"], after);
+        // The second time its content was made a moment before the hashing: no hash of such a
+        // state may be relied upon.
+        for before in [before, project.read(&known)] {
+            let record = run(&project, "read-write", &unknown);
+            let input = record.entry("inputs", &unknown);
+            // roar may have been quick enough; it must not guess.
+            let said = input["note"].as_str().unwrap_or_default();
+            assert!(
+                input["hash"] == blake3_of(&before)
+                    || input["hash"].is_null() && said.contains("before it could be hashed"),
+                "{input:#}"
+            );
         }
     }
 }

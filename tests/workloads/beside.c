@@ -10,7 +10,7 @@ static void closed_by_readers(int watch, int count)
 	char events[4096] __attribute__((aligned(8)));
 	while (count > 0) {
 		struct pollfd poll_watch = {.fd = watch, .events = POLLIN};
-		expect(must(poll(&poll_watch, 1, 60000)) == 1);
+		expect(must(poll(&poll_watch, 1, 100000)) == 1);
 		ssize_t length = must(read(watch, events, sizeof events));
 		for (char *at = events; at < events + length;) {
 			struct inotify_event *event = (struct inotify_event *)at;

@@ -142,9 +142,13 @@ impl Beside {
                     | Access::Executed
                     | Access::OpenedRead
                     | Access::OpenedWrite => Some((file.id, FileStamp::from(file))),
-                    Access::InferredWrite | Access::Written { .. } => None,
-                    // What is empty is hashed in no time, and of stores its times need not tell.
-                    Access::Created | Access::Truncated | Access::MappedWrite => return,
+                    // A creation is told once, and not each write that follows.
+                    Access::InferredWrite
+                    | Access::Written { .. }
+                    | Access::Created
+                    | Access::Truncated => None,
+                    // Its times need not tell of every store.
+                    Access::MappedWrite => return,
                 };
                 (&file.path, read)
             }
