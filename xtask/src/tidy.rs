@@ -110,7 +110,14 @@ fn judge(files: &[SourceFile]) -> Vec<Finding> {
 }
 
 /// The folders of Rust sources.
-const PACKAGES: [&str; 5] = ["roar-common", "roar-ebpf", "roar-cli", "xtask", "tests"];
+const PACKAGES: [&str; 6] = [
+    "roar-common",
+    "roar-ebpf",
+    "roar-cli",
+    "glaas/api",
+    "xtask",
+    "tests",
+];
 
 fn read_sources(root: &Path) -> Result<Vec<SourceFile>> {
     let mut files = Vec::new();
