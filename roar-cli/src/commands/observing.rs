@@ -15,6 +15,10 @@ use crate::trace::{NoTracer, Tracer, Wanted};
 
 /// How a command is observed and what is told of it.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(super) struct Observing {
     /// No report after the run.
     #[arg(short, long)]

@@ -23,15 +23,15 @@ pub(super) enum Of {
 pub(super) struct Goal {
     pub(super) area: &'static str,
     pub(super) of: Of,
-    pub(super) goal: f64,
+    pub(super) aim: f64,
     pub(super) floor: f64,
 }
 
-const fn ratio(area: &'static str, of: Of, goal: f64, floor: f64) -> Goal {
+const fn ratio(area: &'static str, of: Of, aim: f64, floor: f64) -> Goal {
     Goal {
         area,
         of,
-        goal,
+        aim,
         floor,
     }
 }

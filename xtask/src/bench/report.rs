@@ -144,12 +144,12 @@ impl Measured {
     }
 
     fn goal_row(&self, goal: &Goal) -> String {
-        let digits = if goal.goal < 2.0 { 3 } else { 1 };
+        let digits = if goal.aim < 2.0 { 3 } else { 1 };
         let (measured, verdict) = match self.value(goal.of) {
             None => ("–".to_owned(), "not measured".to_owned()),
-            Some(value) if value <= goal.goal => (format!("{value:.digits$}"), "met".to_owned()),
+            Some(value) if value <= goal.aim => (format!("{value:.digits$}"), "met".to_owned()),
             Some(value) => {
-                let missed = format!("goal missed by {:.digits$}", value - goal.goal);
+                let missed = format!("goal missed by {:.digits$}", value - goal.aim);
                 let verdict = if value <= goal.floor {
                     format!("above the floor; {missed}")
                 } else {
@@ -160,7 +160,7 @@ impl Measured {
         };
         format!(
             "| {} | ≤ {} | {} | {measured} | {verdict} |",
-            goal.area, goal.goal, goal.floor
+            goal.area, goal.aim, goal.floor
         )
     }
 

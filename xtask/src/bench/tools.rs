@@ -130,7 +130,7 @@ impl Tool {
                     word => OsStr::new(word).to_owned(),
                 };
                 let mut command = site.command(self.user, program);
-                command.args(arguments.iter().map(|word| argument(word)));
+                command.args(arguments.iter().map(argument));
                 command.args(words);
                 command
             }

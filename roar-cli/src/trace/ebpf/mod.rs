@@ -224,9 +224,11 @@ impl Offline {
         decode::decode(bytes).is_some()
     }
 
-    /// The event that a record stands for; none for what is no record or no event.
-    pub fn event(&mut self, bytes: &[u8]) -> Option<TraceEvent> {
-        self.0.translate(&decode::decode(bytes)?)
+    /// The events that a record stands for; none for what is no record.
+    pub fn events(&mut self, bytes: &[u8], sink: &mut dyn FnMut(TraceEvent)) {
+        if let Some(record) = decode::decode(bytes) {
+            self.0.translate(&record, sink);
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Links {
             Ok(real) => RawString::from_path(&real),
             Err(_) => self.followed(path),
         };
-        let state = look(&real).unwrap_or_else(|| FileState {
+        let state = look(&real).unwrap_or(FileState {
             id: None,
             path: real,
             quality: PathQuality::Full,
@@ -151,7 +151,7 @@ mod tests {
         let middle = write("middle", "#! /bin/echo one\n".to_owned());
         let outer = write("outer", format!("#!{} two\nrest", middle.display()));
         let plain = write("plain", "no script".to_owned());
-        assert_eq!(scripts_between(&outer), [middle.clone()]);
+        assert_eq!(scripts_between(&outer), std::slice::from_ref(&middle));
         for path in [middle, plain] {
             assert_eq!(scripts_between(&path), [] as [PathBuf; 0]);
         }

@@ -223,7 +223,7 @@ impl Translator {
                 let access = Access::Created;
                 return Some(EventKind::Touched { file, access });
             }
-            name_op::SCRIPT => return self.script(&name.first, process),
+            name_op::SCRIPT => return Some(self.script(&name.first, process)),
             _ => return None,
         };
         let to = self.path_of(&name.second);
@@ -259,7 +259,7 @@ impl Translator {
     }
 
     /// A script whose interpreter became the image of a process.
-    fn script(&mut self, named: &NamedPath<'_>, process: u32) -> Option<EventKind> {
+    fn script(&mut self, named: &NamedPath<'_>, process: u32) -> EventKind {
         let path = match named.string.strip_prefix(b"/dev/fd/") {
             // What execveat(2) was given: a descriptor of the process that did it.
             Some(rest) => {
@@ -267,7 +267,7 @@ impl Translator {
                 path.extend_from_slice(rest);
                 let path = RawString::new(path);
                 if path.to_path_buf().canonicalize().is_err() {
-                    return Some(EventKind::Gap(unknown_script()));
+                    return EventKind::Gap(unknown_script());
                 }
                 path
             }
@@ -281,10 +281,10 @@ impl Translator {
                 access: Access::Executed,
             });
         }
-        Some(EventKind::Touched {
+        EventKind::Touched {
             file,
             access: Access::Executed,
-        })
+        }
     }
 
     /// The absolute path that a call named: its directory real, its last name as given.

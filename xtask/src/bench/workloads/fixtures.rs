@@ -62,30 +62,30 @@ pub(super) fn sources(site: &Site) -> Result<()> {
     }
     fs::create_dir(&folder).context("cannot make a folder")?;
     for header in 0..3 {
-        let text: String = (0..40)
-            .map(|n| {
-                format!("static inline int h{header}_{n}(int a) {{ return a * {n} + {header}; }}\n")
-            })
-            .collect();
+        let lines = (0..40).map(|n| {
+            format!("static inline int h{header}_{n}(int a) {{ return a * {n} + {header}; }}\n")
+        });
+        let text = lines.collect::<Vec<_>>().concat();
         write(&folder.join(format!("h{header}.h")), &text)?;
     }
-    let mut declarations = String::new();
-    let mut sum = String::new();
+    let mut declarations = Vec::new();
+    let mut sum = Vec::new();
     for file in 0..100 {
-        let body: String = (0..30)
-            .map(|n| {
-                format!("static int g{n}(int a) {{ return h0_{n}(a) ^ h1_{n}(a) + h2_{n}(a); }}\n")
-            })
-            .collect();
-        let calls: String = (0..30).map(|n| format!(" + g{n}(a)")).collect();
+        let lines = (0..30).map(|n| {
+            format!("static int g{n}(int a) {{ return h0_{n}(a) ^ h1_{n}(a) + h2_{n}(a); }}\n")
+        });
+        let body = lines.collect::<Vec<_>>().concat();
+        let calls = (0..30).map(|n| format!(" + g{n}(a)"));
+        let calls = calls.collect::<Vec<_>>().concat();
         let text = format!(
             "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include \"h0.h\"\n\
              #include \"h1.h\"\n#include \"h2.h\"\n{body}int f{file}(int a) {{ return a{calls}; }}\n"
         );
         write(&folder.join(format!("f{file}.c")), &text)?;
-        declarations += &format!("int f{file}(int);\n");
-        sum += &format!(" + f{file}(n)");
+        declarations.push(format!("int f{file}(int);\n"));
+        sum.push(format!(" + f{file}(n)"));
     }
+    let (declarations, sum) = (declarations.concat(), sum.concat());
     let main = format!("{declarations}int main(int n, char **v) {{ return (0{sum}) & 1; }}\n");
     write(&folder.join("main.c"), &main)?;
     write(
