@@ -215,6 +215,13 @@ impl<'a> Runner<'a> {
             folder: asked.step.map(|_| asked.folder.clone()),
         };
         let algorithms = [settings.hash.run.as_slice(), observing.hash.as_slice()].concat();
+        // Before there are threads that live beside the command.
+        trace::hold_signals().map_err(|error| {
+            before(CommandError::new(
+                ErrorKind::BeforeCommand,
+                format!("cannot block signals: {error}"),
+            ))
+        })?;
         let beside = Beside::start(beside_plan(project, settings, &facts, &algorithms));
         drop(phase);
         let finished = trace::run(tracer, &launch, &mut |event| {

@@ -29,7 +29,7 @@ pub use ebpf::KernelLog;
 pub use select::{NoTracer, Tracer, Wanted};
 
 #[cfg(target_os = "linux")]
-pub use supervise::{Finished, Launch, asked_to_end, run, step_back};
+pub use supervise::{Finished, Launch, asked_to_end, hold_signals, run, step_back};
 
 use crate::model::{Gap, LostEvents};
 

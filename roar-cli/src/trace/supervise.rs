@@ -84,6 +84,23 @@ pub fn step_back() {
     sys::step_back();
 }
 
+/// Blocks the signals that are roar's own while a command runs: threads that are started from
+/// now on, until it has run, inherit that. A signal to a thread that lets it in would stop or end
+/// roar.
+///
+/// # Errors
+/// The system refuses; it has no reason to.
+pub fn hold_signals() -> io::Result<()> {
+    let previous_mask = group::taken().block()?;
+    ORIGINAL_MASK.get_or_init(|| previous_mask);
+    Ok(())
+}
+
+/// The mask that the command gets.
+fn original_mask() -> SignalSet {
+    *ORIGINAL_MASK.get_or_init(|| SignalSet::of(&[]))
+}
+
 /// Runs the command to its end; every event goes to `sink`, in order. May be called again for
 /// another command.
 ///
@@ -96,10 +113,11 @@ pub fn run(
     sink: &mut dyn FnMut(TraceEvent),
 ) -> Result<Finished, LaunchError> {
     let failed = |operation| move |source| LaunchError::Failed { operation, source };
-    let signals = group::taken();
-    let previous_mask = signals.block().map_err(failed("block signals"))?;
-    let original_mask = *ORIGINAL_MASK.get_or_init(|| previous_mask);
-    let arrivals = signals.descriptor().map_err(failed("watch signals"))?;
+    hold_signals().map_err(failed("block signals"))?;
+    let original_mask = original_mask();
+    let arrivals = group::taken()
+        .descriptor()
+        .map_err(failed("watch signals"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
