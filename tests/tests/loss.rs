@@ -11,6 +11,7 @@ use roar_tests::programs;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met, require_bpf};
+use roar_tests::transcript::Transcript;
 use roar_tests::workload::{Build, program};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -36,7 +37,7 @@ fn a_tiny_ring_reports_exactly_what_it_lost() {
         command
             .env("ROAR_RING_BYTES", ring)
             .args(["run", "-q", "sh", "-c", &script]);
-        roar_tests::transcript::Transcript::of(&mut command).succeeds();
+        Transcript::of(&mut command).succeeds();
         let record = Record::newest(&project);
         let recorded = record.files_under(&project.path("data")).inputs.len();
         let lost = &record.completeness()["lost_events"];
@@ -81,6 +82,53 @@ fn a_storm_of_files_loses_nothing() {
     let recorded = record.files_under(project.root());
     assert_eq!(recorded.outputs.len(), made.len());
     assert!(recorded.outputs == made && recorded.inputs.is_empty());
+}
+
+/// Processes that the kernel side has no room for, and what they do, are unseen; the record says
+/// how many.
+#[test]
+fn more_processes_than_there_is_room_for() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "input");
+    // Each shell waits for one within it, seven deep, then has another process make a file.
+    let script = "f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); cat in > out.$1; :); fi; }; f 7; :";
+    for (room, outputs, lost) in [(64, 7, 0), (4, 2, 2)] {
+        let mut command = project.roar_command();
+        command
+            .env("ROAR_PROCESSES", room.to_string())
+            .args(["run", "-q", "sh", "-c", script]);
+        Transcript::of(&mut command).succeeds();
+        let record = Record::newest(&project);
+        let files = record.files_under(project.root());
+        assert_eq!(files.outputs.len(), outputs, "{}", files.describe());
+        let untracked = &record.completeness()["lost_events"]["untracked_process"];
+        assert_eq!(untracked.as_u64().unwrap_or(0), lost);
+        assert_eq!(record.is_complete(), lost == 0);
+    }
+}
+
+/// Of a path that is longer than a record holds, the record says that it is cut.
+#[test]
+fn a_path_that_is_cut() {
+    if !met(&[Need::Bpf, Need::Program("python3")]) {
+        return;
+    }
+    let project = Project::new();
+    let script = "\
+import os
+for _ in range(40):
+    os.mkdir('d' * 250)
+    os.chdir('d' * 250)
+open('out', 'w').write('x')
+";
+    let argv = ["run", "-q", "python3", "-c", script];
+    project.roar(argv).succeeds();
+    let record = Record::newest(&project);
+    assert_eq!(record.completeness()["truncated_paths"], 1);
+    assert!(!record.is_complete(), "{:#}", record.completeness());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::installation::{self, InstallError};
 use crate::model::RawString;
 use crate::present::shell;
 use crate::privilege::{self, Invoker, PrivilegeError};
-use crate::trace::ebpf::{EbpfTracer, loader};
+use crate::trace::ebpf::{EbpfTracer, Sizes, loader};
 use crate::trace::with_causes;
 
 /// Let ordinary users trace with eBPF: install the loader (as root, once).
@@ -122,7 +122,7 @@ fn try_out(place: &Path, group: Option<u32>) -> Result<String, CommandError> {
         .unwrap_or_else(Invoker::nobody)
         .with_group(group);
     user.become_for_good().map_err(cannot)?;
-    match EbpfTracer::attach_through(place, None) {
+    match EbpfTracer::attach_through(place, Sizes::default()) {
         Ok(_) => Ok(user.name()),
         Err(error) => {
             let message = format!(

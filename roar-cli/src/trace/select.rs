@@ -1,7 +1,7 @@
 //! Which tracer can run here, and why not the others.
 
 #[cfg(target_os = "linux")]
-use super::ebpf::{EbpfTracer, KernelLog, LoadError, Refusal};
+use super::ebpf::{EbpfTracer, KernelLog, LoadError, Refusal, Sizes};
 #[cfg(target_os = "linux")]
 use super::seccomp;
 #[cfg(target_os = "linux")]
@@ -85,7 +85,7 @@ impl Tracer {
             log,
         } = wanted;
         let ebpf = |log| {
-            EbpfTracer::attach(cgroup, ring_bytes(), log)
+            EbpfTracer::attach(cgroup, sizes(), log)
                 .map(Box::new)
                 .map_err(Box::new)
         };
@@ -198,10 +198,17 @@ impl NoTracer {
     }
 }
 
-/// `ROAR_RING_BYTES` sets the size of the event ring: for tests of loss, and for machines
-/// with storms that the default is too small for.
+/// `ROAR_RING_BYTES` sets the size of the event ring, `ROAR_PROCESSES` how many processes can
+/// be traced at a time: for tests of loss, and for machines that the defaults are too small for.
 #[cfg(target_os = "linux")]
-fn ring_bytes() -> Option<u32> {
-    let bytes: u32 = std::env::var("ROAR_RING_BYTES").ok()?.parse().ok()?;
-    (bytes >= 4096).then(|| bytes.next_power_of_two())
+fn sizes() -> Sizes {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let mut sizes = Sizes::default();
+    if let Some(bytes) = number("ROAR_RING_BYTES").filter(|bytes| *bytes >= 4096) {
+        sizes.ring_bytes = bytes.next_power_of_two();
+    }
+    if let Some(processes) = number("ROAR_PROCESSES").filter(|processes| *processes > 0) {
+        sizes.processes = Some(processes);
+    }
+    sizes
 }

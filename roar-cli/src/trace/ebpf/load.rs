@@ -10,6 +10,7 @@ use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use aya_obj::{Features, Object, ProgramSection};
 use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, names};
 
+use super::Sizes;
 use super::attached::Parts;
 use super::btf::{BtfError, KernelTypes};
 use super::cgroup::CgroupError;
@@ -127,11 +128,11 @@ pub(super) fn object_digest() -> blake3::Hash {
 }
 
 /// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
-pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Parts, LoadError> {
+pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, LoadError> {
     // The kernel's types are read while everything is made that does not need them.
     let (looked_up, prepared) = std::thread::scope(|scope| {
         let looked_up = scope.spawn(|| look_up(config));
-        let prepared = prepare(config, ring_bytes, debug);
+        let prepared = prepare(config, sizes, debug);
         let failed = |_| Err(LoadError::Object("a loading thread failed".into()));
         (looked_up.join().unwrap_or_else(failed), prepared)
     });
@@ -148,7 +149,7 @@ pub(super) fn load(config: &Config, ring_bytes: u32, debug: bool) -> Result<Part
         &mut maps,
         is_constant,
         config,
-        ring_bytes,
+        sizes,
         debug,
     )?;
     let sections: HashSet<usize> = object
@@ -245,7 +246,7 @@ struct Prepared {
     maps: Maps,
 }
 
-fn prepare(config: &Config, ring_bytes: u32, debug: bool) -> Result<Prepared, LoadError> {
+fn prepare(config: &Config, sizes: Sizes, debug: bool) -> Result<Prepared, LoadError> {
     let _phase = timings::phase("object and maps");
     let mut object = Object::parse(OBJECT).map_err(damaged)?;
     let btf = object
@@ -256,7 +257,7 @@ fn prepare(config: &Config, ring_bytes: u32, debug: bool) -> Result<Prepared, Lo
     let btf = sys::load_btf(&btf).map_err(refused("BPF_BTF_LOAD", "type information"))?;
     let mut maps = Maps::new();
     let others = |map: &aya_obj::Map| !is_constant(map);
-    create_maps(&mut object, &mut maps, others, config, ring_bytes, debug)?;
+    create_maps(&mut object, &mut maps, others, config, sizes, debug)?;
     Ok(Prepared { object, btf, maps })
 }
 
@@ -354,12 +355,16 @@ fn create_maps(
     maps: &mut Maps,
     wanted: impl Fn(&aya_obj::Map) -> bool,
     config: &Config,
-    ring_bytes: u32,
+    sizes: Sizes,
     debug: bool,
 ) -> Result<(), LoadError> {
     for (name, mut map) in object.maps.extract_if(|_, map| wanted(map)) {
         if name == names::EVENTS {
-            map.set_max_entries(ring_bytes);
+            map.set_max_entries(sizes.ring_bytes);
+        } else if name == names::PROCESSES
+            && let Some(processes) = sizes.processes
+        {
+            map.set_max_entries(processes);
         } else if name == LOG_MAP && !debug {
             // It must exist; nothing is ever put into it.
             map.set_max_entries(rustix::param::page_size() as u32);

@@ -24,6 +24,7 @@ use std::time::Duration;
 use roar_common::Config;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::Sizes;
 use super::attached::{Loaded, Parts};
 use super::load::{self, LoadError};
 use super::refusal;
@@ -316,7 +317,11 @@ fn loaded_for(request: &[u8]) -> Result<Parts, (u8, String)> {
         owner: user.as_raw().into(),
         ..super::config(u64::from_ne_bytes(*cookie), ring_bytes)
     };
-    load::load(&config, ring_bytes, false).map_err(|error| {
+    let sizes = Sizes {
+        ring_bytes,
+        processes: None,
+    };
+    load::load(&config, sizes, false).map_err(|error| {
         let status = if error.is_permission() {
             REFUSED
         } else {

@@ -48,9 +48,27 @@ pub struct EbpfTracer {
     through_loader: bool,
 }
 
+/// What the kernel side has room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// The event ring, in bytes; a power of two.
+    pub ring_bytes: u32,
+    /// Processes that live at a time; as many as the programs say when none. A loader has its own.
+    pub processes: Option<u32>,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            ring_bytes: RING_BYTES,
+            processes: None,
+        }
+    }
+}
+
 impl EbpfTracer {
     /// Loads and attaches the programs: with own capabilities, else through the installed
-    /// loader. `ring_bytes` is for tests of loss; a power of two. `log` takes the programs'
+    /// loader. `log` takes the programs'
     /// debug messages, which are compiled out without it. Besides the command, everything that
     /// runs in `cgroup` (v2) is traced. The loader offers neither.
     ///
@@ -58,23 +76,22 @@ impl EbpfTracer {
     /// The kernel lacks what is needed, or refuses; there is no such cgroup.
     pub fn attach(
         cgroup: Option<&Path>,
-        ring_bytes: Option<u32>,
+        sizes: Sizes,
         log: Option<KernelLog>,
     ) -> Result<Self, LoadError> {
         let cgroup = cgroup.map(cgroup::open).transpose()?;
-        let ring_bytes = ring_bytes.unwrap_or(RING_BYTES);
         // Who may not alone would learn that only after 10 ms of preparations.
         if let Some(loader) =
             loader::installed().filter(|_| cgroup.is_none() && !refusal::has_capabilities())
         {
-            return Self::attach_through(&loader, Some(ring_bytes));
+            return Self::attach_through(&loader, sizes);
         }
         let cookie = random_number();
         let config = Config {
             with_cgroup: u64::from(cgroup.is_some()),
-            ..config(cookie, ring_bytes)
+            ..config(cookie, sizes.ring_bytes)
         };
-        let parts = load::load(&config, ring_bytes, log.is_some())?;
+        let parts = load::load(&config, sizes, log.is_some())?;
         let loaded = Loaded::from_parts(parts, log)?;
         if let Some(cgroup) = cgroup {
             // roar may be in that cgroup itself.
@@ -88,9 +105,9 @@ impl EbpfTracer {
     ///
     /// # Errors
     /// As [`Self::attach`], and what can be wrong with the loader.
-    pub fn attach_through(loader: &Path, ring_bytes: Option<u32>) -> Result<Self, LoadError> {
+    pub fn attach_through(loader: &Path, sizes: Sizes) -> Result<Self, LoadError> {
         let cookie = random_number();
-        let loaded = loader::ask(loader, cookie, ring_bytes.unwrap_or(RING_BYTES))?;
+        let loaded = loader::ask(loader, cookie, sizes.ring_bytes)?;
         Ok(Self::of(loaded, cookie, true))
     }
 
