@@ -29,6 +29,8 @@ pub enum Need {
     Workloads,
     /// A kernel that takes io_uring.
     IoUring,
+    /// A kernel that is at least of this version.
+    Kernel(u32, u32),
 }
 
 /// Says whether a test can run here. When it cannot, says on stderr why (past the test
@@ -86,7 +88,18 @@ fn missing(need: Need) -> Option<String> {
                 .is_ok_and(|text| text.trim() != "0")
                 .then(|| "the kernel refuses io_uring (kernel.io_uring_disabled)".to_owned())
         }
+        Need::Kernel(major, minor) => (kernel() < (major, minor))
+            .then(|| format!("the kernel is older than Linux {major}.{minor}")),
     }
+}
+
+/// The running kernel's version.
+fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|digits| digits.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether a program is on the hermetic path.

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::thread;
 
+use roar_tests::binary::roar;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met};
@@ -173,5 +174,37 @@ fn a_jobs_process_with_a_strangers_id() {
     let record = Record::newest(&project);
     let files = record.files_under(project.root()).describe();
     assert_eq!(files, "  in  in\n  in  in2\n  out out-in\n  out out-in2\n");
+    assert!(record.is_complete(), "{:#}", record.completeness());
+}
+
+/// In a namespace of few process ids, those of a job and of a stranger beside it go round and round.
+#[test]
+fn process_ids_of_a_small_namespace() {
+    // Before, the limit was the whole machine's.
+    if !met(&[Need::Bpf, Need::Root, Need::Kernel(6, 14)]) {
+        return;
+    }
+    let project = Project::new();
+    for name in ["in", "secret"] {
+        project.write(name, name);
+    }
+    let script = "\
+mount -t proc proc /proc
+echo 400 > /proc/sys/kernel/pid_max
+(while [ ! -e stop ]; do cat secret > stolen; done) &
+\"$ROAR\" run -q sh -c 'i=0; while [ $i -lt 503 ]; do cat in > out.$((i % 7)); i=$((i + 1)); done'
+touch stop
+wait
+[ $(sh -c 'echo $$') -lt 400 ]
+";
+    let mut command = project.command("unshare");
+    command
+        .args(["--pid", "--fork", "--mount", "sh", "-ec", script])
+        .env("ROAR", roar());
+    Transcript::of(&mut command).succeeds();
+    let record = Record::newest(&project);
+    let files = record.files_under(project.root()).describe();
+    let outputs: Vec<_> = (0..7).map(|i| format!("  out out.{i}\n")).collect();
+    assert_eq!(files, format!("  in  in\n{}", outputs.concat()));
     assert!(record.is_complete(), "{:#}", record.completeness());
 }
