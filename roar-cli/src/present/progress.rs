@@ -135,8 +135,9 @@ impl State {
         }
         let bar = bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(expected), ProgressDrawTarget::stderr());
+            // Shorter than a line of 80: what a key echoes must not break it in two.
             let style = ProgressStyle::with_template(
-                "roar: hashing {wide_bar} {percent:>3}%  {msg}  {eta} left (Ctrl-C: skip)",
+                "roar: hashing {bar:12} {percent:>3}%  {msg}  {eta} left (Ctrl-C: skip)",
             );
             bar.set_style(
                 style
