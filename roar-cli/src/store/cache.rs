@@ -26,9 +26,13 @@ impl Store {
                  WHERE device = ?1 AND inode = ?2
                      AND size_bytes = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5",
             )?;
-            keys.iter()
-                .map(|key| statement.query_row(key_columns(key), cached_row).optional())
-                .collect()
+            let mut found = vec![None; keys.len()];
+            for at in in_order(keys.len(), |at| &keys[at]) {
+                found[at] = statement
+                    .query_row(key_columns(&keys[at]), cached_row)
+                    .optional()?;
+            }
+            Ok(found)
         })
     }
 
@@ -74,7 +78,8 @@ impl Store {
                          ctime_ns = excluded.ctime_ns",
                 )
                 .map_err(&failed)?;
-            for (key, CachedHash { hashes }) in entries {
+            for at in in_order(entries.len(), |at| &entries[at].0) {
+                let (key, CachedHash { hashes }) = &entries[at];
                 let mut columns = COLUMNS.iter().map(|algorithm| {
                     let digest = hashes.get(algorithm);
                     let bytes = digest.map(|digest| digest_bytes(digest, OPERATION));
@@ -98,6 +103,13 @@ impl Store {
         }
         transaction.commit().map_err(&failed)
     }
+}
+
+/// The indices of keys, in the order of the table: neighbours are on the same pages.
+fn in_order<'a>(count: usize, key: impl Fn(usize) -> &'a CacheKey) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|at| (key(*at).device, key(*at).inode));
+    order
 }
 
 /// The key as columns; unsigned numbers keep their bits.
