@@ -31,6 +31,8 @@ pub enum Need {
     IoUring,
     /// A kernel that is at least of this version.
     Kernel(u32, u32),
+    /// PostgreSQL's own programs, where Debian keeps them.
+    Postgres,
 }
 
 /// Says whether a test can run here. When it cannot, says on stderr why (past the test
@@ -81,6 +83,7 @@ fn missing(need: Need) -> Option<String> {
             Some(_) => None,
             None => missing(Need::Program("gcc")),
         },
+        Need::Postgres => missing_postgres(),
         Need::IoUring => {
             // The setting is there since Linux 6.6.
             let setting = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
@@ -149,6 +152,15 @@ fn missing_bpf() -> Option<String> {
         .map(|(_, name)| name)
         .collect();
     (!lacking.is_empty()).then(|| format!("the capability {} is missing", lacking.join(", ")))
+}
+
+fn missing_postgres() -> Option<String> {
+    let found = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|version| version.path().join("bin/initdb").exists());
+    (!found).then(|| "there is no PostgreSQL (/usr/lib/postgresql)".to_owned())
 }
 
 fn missing_ptrace() -> Option<String> {

@@ -134,6 +134,9 @@ const TEST: &[Want] = &[
     program("zip", "zip"),
     program("openmpi-bin", "mpirun"),
     package("python3-torch"),
+    // The lineage server's tests: users sign with ssh-keygen.
+    program("openssh-client", "ssh-keygen"),
+    package("postgresql"),
 ];
 
 const PYTHON: &[Want] = &[Want {

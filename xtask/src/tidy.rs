@@ -110,11 +110,12 @@ fn judge(files: &[SourceFile]) -> Vec<Finding> {
 }
 
 /// The folders of Rust sources.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "roar-common",
     "roar-ebpf",
     "roar-cli",
     "glaas/api",
+    "glaas/server",
     "xtask",
     "tests",
 ];

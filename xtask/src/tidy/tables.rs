@@ -111,6 +111,7 @@ pub(super) const CALLS: &[Call] = &[
         path: &["SystemTime", "now"],
         homes: &[
             ("roar-cli", "clock"),
+            ("glaas/server", "clock"),
             // Where the kernel's own clock for file times cannot be asked.
             ("roar-cli", "capture::hash::settled"),
         ],
@@ -131,6 +132,7 @@ pub(super) const CALLS: &[Call] = &[
         // The supervisor times the command and its own patience.
         homes: &[
             ("roar-cli", "clock"),
+            ("glaas/server", "clock"),
             ("roar-cli", "trace"),
             ("tests", ""),
             ("xtask", "storm"),
@@ -177,6 +179,8 @@ const PRINTERS: &[(&str, &str)] = &[
     ("roar-cli", "present::ui"),
     ("roar-cli", "present::terminal"),
     ("xtask", "console"),
+    ("glaas/server", "main"),
+    ("glaas/server", "telemetry"),
     ("tests", ""),
 ];
 

@@ -1,0 +1,157 @@
+//! Artifacts.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use glaas_api::artifacts::{ArtifactBatch, ArtifactRecord, ArtifactRequest, ArtifactsCreated};
+use glaas_api::search::{ArtifactQuery, Page};
+use serde_json::Value;
+
+use super::extract::{Body, Params, check_count, check_digest, check_length, check_prefix};
+use super::{Answer, answer};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult};
+use crate::store::artifacts::{self, Found};
+use crate::store::{NOBODY, search, sessions};
+use crate::{in_read, in_write};
+
+/// Artifacts that one request may bring.
+const MAX_ARTIFACTS: usize = 5_000;
+
+/// Checks an artifact before anything of it is written.
+pub(super) fn check(artifact: &mut ArtifactRequest) -> ApiResult<()> {
+    if artifact.hashes.is_empty() {
+        return Err(ApiError::invalid("an artifact has at least one hash"));
+    }
+    check_count("hashes", artifact.hashes.len(), 16)?;
+    for hash in &mut artifact.hashes {
+        hash.digest = check_digest(&hash.digest)?;
+        let named = (1..=32).contains(&hash.algorithm.len())
+            && hash
+                .algorithm
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if !named {
+            return Err(ApiError::invalid("algorithm is a name like blake3"));
+        }
+        hash.algorithm.make_ascii_lowercase();
+    }
+    if artifact
+        .size
+        .is_some_and(|size| i64::try_from(size).is_err())
+    {
+        return Err(ApiError::invalid("size is too large"));
+    }
+    check_length("source_type", artifact.source_type.as_deref(), 64)?;
+    check_length("source_url", artifact.source_url.as_deref(), 8192)?;
+    if let Some(Value::String(text)) = &artifact.metadata {
+        check_length("metadata", Some(text), 256 * 1024)?;
+    }
+    Ok(())
+}
+
+/// Register an artifact in a session of the caller's
+#[utoipa::path(post, path = "/api/v1/artifacts", request_body = ArtifactRequest,
+    responses((status = 200, body = ArtifactRecord), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(mut artifact): Body<ArtifactRequest>,
+) -> Answer<ArtifactRecord> {
+    let owner = caller.owner(&app)?;
+    check(&mut artifact)?;
+    let session = check_prefix(artifact.session_hash.as_deref().unwrap_or_default())
+        .map_err(|_| ApiError::invalid("session_hash is missing or no hash"))?;
+    let record = in_write!(app.database, tx => async {
+        let session = super::jobs::own_session(tx, owner, &session).await?;
+        let (id, _) = artifacts::register(tx, &session, &artifact).await?;
+        artifacts::record(tx, owner, id).await
+    }.await)?;
+    answer(record)
+}
+
+/// Register several artifacts
+#[utoipa::path(post, path = "/api/v1/artifacts/batch", request_body = ArtifactBatch,
+    responses((status = 200, body = ArtifactsCreated), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn create_batch(
+    State(app): State<App>,
+    caller: Caller,
+    Body(mut batch): Body<ArtifactBatch>,
+) -> Answer<ArtifactsCreated> {
+    let owner = caller.owner(&app)?;
+    check_count("artifacts", batch.artifacts.len(), MAX_ARTIFACTS)?;
+    for artifact in &mut batch.artifacts {
+        check(artifact)?;
+        let session = artifact.session_hash.take().or(batch.session_hash.clone());
+        let session = check_prefix(session.as_deref().unwrap_or_default())
+            .map_err(|_| ApiError::invalid("session_hash is missing or no hash"))?;
+        artifact.session_hash = Some(session);
+    }
+    let created = in_write!(app.database, tx => async {
+        let mut answered = ArtifactsCreated::default();
+        let mut known: BTreeMap<&str, sessions::Session> = BTreeMap::new();
+        for artifact in &batch.artifacts {
+            let hash = artifact.session_hash.as_deref().unwrap_or_default();
+            if !known.contains_key(hash) {
+                known.insert(hash, super::jobs::own_session(tx, owner, hash).await?);
+            }
+            let (_, created) = artifacts::register(tx, &known[hash], artifact).await?;
+            if created {
+                answered.created += 1;
+            } else {
+                answered.existing += 1;
+            }
+        }
+        answered.updated = answered.existing;
+        Ok(answered)
+    }.await)?;
+    answer(created)
+}
+
+/// The row and the hash that a prefix means to a viewer.
+pub(crate) async fn resolve(app: &App, viewer: i64, prefix: &str) -> ApiResult<(i64, String)> {
+    let prefix = check_prefix(prefix)?;
+    match in_read!(app.database, tx => artifacts::resolve(tx, viewer, &prefix).await)? {
+        Found::One(id, hash) => Ok((id, hash)),
+        Found::Several(hashes) => Err(ApiError::ambiguous(&prefix, hashes)),
+    }
+}
+
+async fn record(app: &App, viewer: i64, prefix: &str) -> ApiResult<ArtifactRecord> {
+    let (id, _) = resolve(app, viewer, prefix).await?;
+    Ok(in_read!(app.database, tx => artifacts::record(tx, viewer, id).await)?)
+}
+
+/// An artifact, by a prefix of 8 digits or more
+#[utoipa::path(get, path = "/api/v1/artifacts/{prefix}", params(("prefix" = String, Path)),
+    responses((status = 200, body = ArtifactRecord), (status = 400), (status = 401), (status = 404), (status = 409)))]
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(prefix): Path<String>,
+) -> Answer<ArtifactRecord> {
+    answer(record(&app, caller.viewer(), &prefix).await?)
+}
+
+/// An artifact that everyone may see
+#[utoipa::path(get, path = "/api/v1/public/artifacts/{prefix}", params(("prefix" = String, Path)),
+    responses((status = 200, body = ArtifactRecord), (status = 400), (status = 404), (status = 409)))]
+pub(super) async fn show_public(
+    State(app): State<App>,
+    Path(prefix): Path<String>,
+) -> Answer<ArtifactRecord> {
+    answer(record(&app, NOBODY, &prefix).await?)
+}
+
+/// Search artifacts
+#[utoipa::path(get, path = "/api/v1/artifacts", params(ArtifactQuery),
+    responses((status = 200, body = Page<ArtifactRecord>), (status = 400)))]
+pub(super) async fn search(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<ArtifactQuery>,
+) -> Answer<Page<ArtifactRecord>> {
+    let viewer = caller.viewer();
+    answer(in_read!(app.database, tx => search::artifacts(tx, viewer, &query).await)?)
+}

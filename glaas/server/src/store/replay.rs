@@ -1,0 +1,45 @@
+//! Signatures that were used: shared by all server processes, so that a captured request cannot be
+//! sent to another one.
+
+use super::{StoreError, Transaction};
+
+/// Longer than the window in which a signature counts.
+const KEPT_MS: i64 = 15 * 60 * 1000;
+
+/// Notes a signature and returns when it was first seen, if it was.
+///
+/// # Errors
+/// The database fails.
+pub async fn first_seen(
+    tx: &mut Transaction,
+    digest: &str,
+    now_ms: i64,
+) -> Result<Option<i64>, StoreError> {
+    let row = tx
+        .first(
+            "SELECT first_ms FROM seen_requests WHERE digest = $1",
+            &[digest.into()],
+        )
+        .await?;
+    if let Some(row) = row {
+        return Ok(Some(row.int(0)?));
+    }
+    tx.execute(
+        "INSERT INTO seen_requests (digest, first_ms) VALUES ($1, $2)",
+        &[digest.into(), now_ms.into()],
+    )
+    .await?;
+    Ok(None)
+}
+
+/// Forgets signatures whose time is over.
+///
+/// # Errors
+/// The database fails.
+pub async fn forget(tx: &mut Transaction, now_ms: i64) -> Result<u64, StoreError> {
+    tx.execute(
+        "DELETE FROM seen_requests WHERE first_ms < $1",
+        &[(now_ms - KEPT_MS).into()],
+    )
+    .await
+}
