@@ -8,9 +8,11 @@
 //! roar's own mount namespace wherever such a path exists; where none does,
 //! [`PathQuality`] says so.
 
+use core::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Gap, RawString};
+use crate::model::{Gap, Protocol, RawString};
 
 /// A process (thread group) id as the host's initial pid namespace numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -167,6 +169,22 @@ pub enum EventKind {
     DirectoryMade {
         /// Its path.
         path: RawString,
+    },
+    /// A connection was made or begun, or a datagram was sent.
+    Contacted {
+        /// Where to.
+        address: IpAddr,
+        /// The port; 0 where the protocol has none.
+        port: u16,
+        /// How.
+        protocol: Protocol,
+    },
+    /// A name server answered.
+    Resolved {
+        /// The name that was asked for.
+        name: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
     },
     /// Something was or may have been missed.
     Gap(Gap),

@@ -120,6 +120,28 @@ pub struct KernelLayout {
     pub vma_flags: u32,
     /// Offsets for io_uring; all zero where the kernel cannot be followed there.
     pub uring: UringLayout,
+    /// Offsets for sockets; all zero in a kernel without a network.
+    pub network: NetworkLayout,
+}
+
+/// Offsets from a file to the other end of its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct NetworkLayout {
+    /// `file::private_data`: a socket's `struct socket`.
+    pub file_private: u32,
+    /// `socket::type`.
+    pub socket_type: u32,
+    /// `socket::sk`.
+    pub socket_sock: u32,
+    /// `sock_common::skc_family`.
+    pub sock_family: u32,
+    /// `sock_common::skc_dport`, in network order.
+    pub sock_port: u32,
+    /// `sock_common::skc_daddr`.
+    pub sock_ipv4: u32,
+    /// `sock_common::skc_v6_daddr`.
+    pub sock_ipv6: u32,
 }
 
 /// Offsets into io_uring's structures. A request begins with its command.
@@ -175,5 +197,5 @@ pub struct UringLayout {
 
 const _: () = {
     assert!(size_of::<SyscallAbi>() == 24);
-    assert!(size_of::<KernelLayout>() == (61 + 22) * 4);
+    assert!(size_of::<KernelLayout>() == (61 + 22 + 7) * 4);
 };

@@ -14,11 +14,11 @@ mod layout;
 mod record;
 mod syscalls;
 
-pub use layout::{KernelLayout, SyscallAbi, UringLayout};
+pub use layout::{KernelLayout, NetworkLayout, SyscallAbi, UringLayout};
 pub use record::{
-    DIRECTORY_MAX, EXEC_ARGV_MAX, ExitBody, FileBody, MAX_RECORD, NAME_MAX_COMPONENTS, NameBody,
-    NoteBody, OutcomeBody, PATH_STRING_MAX, RecordHeader, StartBody, access, flags, kind, name_op,
-    note,
+    ANSWER_MAX, AnswerBody, ContactBody, DIRECTORY_MAX, EXEC_ARGV_MAX, ExitBody, FileBody,
+    MAX_RECORD, NAME_MAX_COMPONENTS, NameBody, NoteBody, OutcomeBody, PATH_STRING_MAX,
+    RecordHeader, StartBody, access, flags, kind, name_op, note,
 };
 pub use syscalls::{CLASS_TABLE_LEN, COMPAT_OFFSET, class};
 
@@ -92,8 +92,10 @@ pub mod lost {
     pub const VANISHED_DESCRIPTOR: u32 = 6;
     /// A kernel structure could not be read.
     pub const UNREADABLE_KERNEL: u32 = 7;
+    /// Records of the network that did not fit.
+    pub const NETWORK: u32 = 8;
     /// Number of counters.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 const _: () = {

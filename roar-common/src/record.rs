@@ -12,6 +12,9 @@ pub const NAME_MAX_COMPONENTS: u32 = 2048;
 /// The most bytes of arguments that an exec record holds.
 pub const EXEC_ARGV_MAX: usize = 8192;
 
+/// The most bytes of a name server's answer that a record holds.
+pub const ANSWER_MAX: usize = 4096;
+
 /// The longest record.
 pub const MAX_RECORD: usize = 28 * 1024;
 
@@ -32,6 +35,10 @@ pub mod kind {
     pub const NOTE: u16 = 6;
     /// How a change of names that was announced ended: [`super::OutcomeBody`].
     pub const OUTCOME: u16 = 7;
+    /// An endpoint of the network was contacted: [`super::ContactBody`].
+    pub const CONTACT: u16 = 8;
+    /// A name server answered: [`super::AnswerBody`], the message.
+    pub const ANSWER: u16 = 9;
 }
 
 /// Flags of a record.
@@ -238,7 +245,35 @@ pub struct NoteBody {
     pub detail: u32,
 }
 
+/// Body of [`kind::CONTACT`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ContactBody {
+    /// Address in network order; the first four bytes of it for IPv4.
+    pub address: [u8; 16],
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Port in network order.
+    pub port: u16,
+    /// `SOCK_STREAM`, `SOCK_DGRAM`, …
+    pub socket_type: u16,
+    /// Zero.
+    pub padding: u16,
+}
+
+/// Body of [`kind::ANSWER`]; the message (RFC 1035) follows, cut at [`ANSWER_MAX`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct AnswerBody {
+    /// Its length in bytes.
+    pub len: u32,
+    /// Zero.
+    pub padding: u32,
+}
+
 const _: () = {
+    assert!(size_of::<ContactBody>() == 24);
+    assert!(size_of::<AnswerBody>() == 8);
     assert!(size_of::<RecordHeader>() == 24);
     assert!(size_of::<StartBody>() == 8);
     assert!(size_of::<ExitBody>() == 8);

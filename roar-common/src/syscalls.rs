@@ -79,4 +79,14 @@ pub mod class {
     pub const COMPAT_IO_SUBMIT: u8 = 33;
     /// `swapon`, `acct`, `finit_module`, `kexec_file_load`: a note.
     pub const KERNEL_FILE: u8 = 34;
+    /// `connect`: socket in argument 0; begun is as good as done.
+    pub const CONNECT: u8 = 35;
+    /// `sendto`: socket in argument 0, address (or none) in 4.
+    pub const SENDTO: u8 = 36;
+    /// `sendmsg`, `sendmmsg`: socket in argument 0, a `struct msghdr` at 1.
+    pub const SENDMSG: u8 = 37;
+    /// `recvfrom`: buffer in argument 1, the sender's address (or none) at 4.
+    pub const RECVFROM: u8 = 38;
+    /// `recvmsg`: a `struct msghdr` at argument 1.
+    pub const RECVMSG: u8 = 39;
 }

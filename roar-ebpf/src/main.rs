@@ -16,6 +16,7 @@ mod kernel;
 mod mapping;
 mod maps;
 mod name;
+mod network;
 mod process;
 mod syscall;
 mod uring;

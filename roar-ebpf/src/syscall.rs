@@ -12,6 +12,7 @@ use crate::kernel::{Typed, current, field, file_of, peek_user};
 use crate::mapping::{self, PROT_WRITE, is_readable};
 use crate::maps::{class_of, config, layout};
 use crate::name;
+use crate::network;
 use crate::process;
 
 const O_WRONLY: u64 = 0o1;
@@ -28,6 +29,9 @@ const MAP_SHARED: u64 = 1;
 const MAP_TYPE: u64 = 0xf;
 const MAP_SHARED_VALIDATE: u64 = 3;
 const MAP_ANONYMOUS: u64 = 0x20;
+
+/// What a connect that does not wait returns.
+const EINPROGRESS: i64 = -115;
 
 /// Arguments of a system call.
 pub(crate) struct Arguments {
@@ -91,7 +95,8 @@ pub(crate) fn exit(regs: *const u8, result: i64) {
             None => return,
         },
     };
-    if bits & process::state::LIVE == 0 || result < 0 {
+    let is_under_way = class == class::CONNECT && result == EINPROGRESS;
+    if bits & process::state::LIVE == 0 || (result < 0 && !is_under_way) {
         return;
     }
     let arguments = Arguments::read(regs, compat);
@@ -164,6 +169,11 @@ fn handle(class: u8, bits: u32, arguments: &Arguments, result: u64) {
         class::COMPAT_IO_SUBMIT => return aio::submitted(arguments.c, 4, result),
         class::IO_URING_SETUP => return noted(note::IO_URING),
         class::KERNEL_FILE => return noted(note::KERNEL_FILE),
+        class::CONNECT => return network::connected(arguments.a as i32),
+        class::SENDTO => return network::sent(arguments.a as i32, arguments.e),
+        class::SENDMSG => return network::sent(arguments.a as i32, peek_user(arguments.b)),
+        class::RECVFROM => return network::received(arguments.b, result, arguments.e),
+        class::RECVMSG => return network::message_received(arguments.b, result),
         class::REGISTER => return,
         _ => return name::changed(class, arguments),
     }

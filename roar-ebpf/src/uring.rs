@@ -11,6 +11,7 @@ use crate::file::{Touch, mix, roar_touch};
 use crate::kernel::{field, file_of, peek};
 use crate::maps::{config, layout};
 use crate::name::{self, AT_REMOVEDIR, Named, RENAME_EXCHANGE};
+use crate::network;
 use crate::process;
 use crate::syscall;
 
@@ -18,10 +19,13 @@ const READV: u8 = 1;
 const WRITEV: u8 = 2;
 const READ_FIXED: u8 = 4;
 const WRITE_FIXED: u8 = 5;
+const SENDMSG: u8 = 9;
+const CONNECT: u8 = 16;
 const FALLOCATE: u8 = 17;
 const OPENAT: u8 = 18;
 const READ: u8 = 22;
 const WRITE: u8 = 23;
+const SEND: u8 = 26;
 const OPENAT2: u8 = 28;
 const SPLICE: u8 = 30;
 const RENAMEAT: u8 = 35;
@@ -214,6 +218,8 @@ pub(crate) fn completed(request: u64) {
             };
             syscall::opened_file(touch, field(request, layout!(uring.open_flags))).access
         }
+        CONNECT => return network::contacted(file, 0, true),
+        SEND | SENDMSG => return network::contacted(file, 0, false),
         opcode => transfer(opcode),
     };
     if what == 0 {

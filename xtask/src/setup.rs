@@ -106,6 +106,7 @@ const TEST: &[Want] = &[
     program("bpftool", "bpftool"),
     program("coreutils", "sha256sum"),
     program("util-linux", "setpriv"),
+    program("iproute2", "ip"),
     program("btrfs-progs", "mkfs.btrfs"),
     program("xfsprogs", "mkfs.xfs"),
     program("e2fsprogs", "mkfs.ext4"),

@@ -96,6 +96,7 @@ const RECORDED: &[&str] = &[
     "PMI_RANK",
     "PMI_SIZE",
     // Experiment trackers.
+    "WANDB_BASE_URL",
     "WANDB_PROJECT",
     "WANDB_ENTITY",
     "WANDB_MODE",

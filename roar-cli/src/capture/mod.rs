@@ -1,9 +1,11 @@
-//! Facts around a run: content hashes, git, host, environment variables, packages, launches, and the selection of what counts.
+//! Facts around a run: content hashes, git, host, environment variables, packages, launches, network, and the selection of what counts.
 
 pub mod environment;
 pub mod git;
 pub mod hash;
 pub mod host;
 pub mod launch;
+pub mod network;
 pub mod packages;
 pub mod select;
+pub mod trackers;

@@ -9,6 +9,7 @@ use crate::capture::hash::{FoundBeside, HashCache, Watch};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::packages::{self, Notebook};
 use crate::capture::select::Facts;
+use crate::capture::{network, trackers};
 use crate::lineage::step_identity;
 use crate::model::{
     CacheKey, CachedHash, Completeness, Conditions, GitState, HashAlgorithm, HostFacts, JobKind,
@@ -169,9 +170,16 @@ impl Draft {
         );
         drop(phase);
         let phase = timings::phase("packages");
-        let software = packages::used(&recording::used_files(&observation), &mut StoreCache(store));
+        let used = recording::used_files(&observation);
+        let software = packages::used(&used, &mut StoreCache(store));
         drop(phase);
-        let _phase = timings::phase("launch, completeness");
+        let _phase = timings::phase("launch, network, trackers, completeness");
+        network::name_from_hosts(&mut observation.network, &used);
+        let server = self.conditions.environment.get("WANDB_BASE_URL");
+        let trackers = trackers::runs(
+            recording::written_paths(&observation),
+            server.map(ToString::to_string).as_deref(),
+        );
         let launch = observed.watch.conclude(
             observed.join,
             std::env::vars_os(),
@@ -194,6 +202,8 @@ impl Draft {
             conditions: Conditions {
                 software,
                 launch,
+                trackers,
+                network: observation.network,
                 ..self.conditions.clone()
             },
             ..self.record()

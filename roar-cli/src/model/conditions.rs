@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::launch::Launch;
+use super::network::Network;
 use super::packages::Software;
 use super::raw::RawString;
+use super::tracker::TrackedRun;
 
 /// Everything around a job that is neither a file nor the machine. A document of the database:
 /// fields may be added, and a missing one takes its default.
@@ -21,6 +23,10 @@ pub struct Conditions {
     pub software: Software,
     /// The distributed launch that the job is, or is a part of.
     pub launch: Option<Launch>,
+    /// What it talked to.
+    pub network: Network,
+    /// Runs of experiment trackers that it wrote to.
+    pub trackers: Vec<TrackedRun>,
 }
 
 /// A secret that was taken out of a record. What was there is not kept.
@@ -69,6 +75,10 @@ pub enum RedactedPlace {
     Packages,
     /// The launch's id.
     Launch,
+    /// Names of machines.
+    Network,
+    /// What trackers call their runs.
+    Trackers,
     /// A gap's description.
     Gaps,
 }

@@ -18,6 +18,7 @@ use hashbrown::HashMap;
 use super::conclude;
 use super::files::{Facts, FileIndex, Files, Kind, NameFacts, Role};
 use super::gaps::Gaps;
+use super::network::Contacts;
 use super::observation::{FileStamp, Observation, ProcessIndex};
 use super::paths::{Node, Paths, Space};
 use super::processes::Processes;
@@ -30,6 +31,7 @@ pub struct Fold {
     pub(super) files: Files,
     pub(super) truncated_paths: u64,
     gaps: Gaps,
+    contacts: Contacts,
     /// Names at which one file's touch ended another's hold though no event had said that
     /// the name changed, with the process of that touch. The event is still to come, from
     /// another process, and must not end the new hold.
@@ -53,6 +55,7 @@ impl Fold {
             files: Files::default(),
             truncated_paths: 0,
             gaps: Gaps::default(),
+            contacts: Contacts::default(),
             owed: HashMap::new(),
             moved_directories: false,
         }
@@ -113,6 +116,12 @@ impl Fold {
                     self.take(file, node);
                 }
             }
+            EventKind::Contacted {
+                address,
+                port,
+                protocol,
+            } => self.contacts.contacted(*address, *port, *protocol),
+            EventKind::Resolved { name, addresses } => self.contacts.resolved(name, addresses),
             EventKind::Gap(gap) => self.gaps.add(gap.clone()),
         }
     }
@@ -127,6 +136,7 @@ impl Fold {
         for gap in gaps {
             self.gaps.add(gap);
         }
+        observation.network = self.contacts.finish();
         observation.gaps = self.gaps.list;
         observation
     }

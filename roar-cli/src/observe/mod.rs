@@ -10,6 +10,7 @@ mod files;
 mod fold;
 mod gaps;
 mod names;
+mod network;
 mod observation;
 mod paths;
 mod processes;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{FileId, FileState, PathQuality, ProcessId};
-use crate::model::{Basis, Gap, RawString};
+use crate::model::{Basis, Gap, Network, RawString};
 
 /// The result of a fold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Observation {
     /// Directories from before the job that it moved: the files in them that no event named
     /// came into their places too. Whoever may do I/O lists them.
     pub placed_directories: Vec<PlacedDirectory>,
+    /// The endpoints that it contacted.
+    #[serde(default)]
+    pub network: Network,
     /// Gaps, merged by kind and detail, in order of first appearance.
     pub gaps: Vec<Gap>,
     /// Files whose path came truncated.

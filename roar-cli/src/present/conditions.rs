@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{human, inert};
-use crate::model::{GitState, Launch, RawString, RedactedPlace, Redaction, Software};
+use crate::model::{
+    Endpoint, GitState, Launch, Network, RawString, RedactedPlace, Redaction, Software, TrackedRun,
+};
 
 /// Commit, branch, remote, and whether more than the commit ran.
 pub(super) fn git_line(git: &GitState) -> String {
@@ -119,6 +121,8 @@ pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
             RedactedPlace::Untracked { path } => format!("the copy of {path}"),
             RedactedPlace::Files => "paths".to_owned(),
             RedactedPlace::Packages => "origins of packages".to_owned(),
+            RedactedPlace::Trackers => "runs of trackers".to_owned(),
+            RedactedPlace::Network => "names of machines".to_owned(),
             RedactedPlace::Launch => "the launch".to_owned(),
             RedactedPlace::Gaps => "gaps".to_owned(),
         };
@@ -127,6 +131,50 @@ pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
         }
     }
     places.join(", ")
+}
+
+/// A line for each run of a tracker.
+pub(super) fn tracker_lines(runs: &[TrackedRun]) -> Vec<String> {
+    let line = |run: &TrackedRun| {
+        let mut line = inert(&format!("{} {}", run.tracker, run.id));
+        let names = [&run.project, &run.name];
+        let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+        if !names.is_empty() {
+            let _ = write!(line, " ({})", inert(&names.join(", ")));
+        }
+        if let Some(url) = &run.url {
+            let _ = write!(line, " {}", inert(url));
+        }
+        line
+    };
+    runs.iter().map(line).collect()
+}
+
+/// Lines of endpoints: the remote ones, then this machine's own. The whole list is in the JSON form.
+pub(super) fn network_lines(network: &Network) -> Vec<String> {
+    let mut lines: Vec<String> = network.endpoints.iter().map(endpoint).collect();
+    let hidden = lines.len().saturating_sub(SHOWN_ENDPOINTS);
+    lines.truncate(SHOWN_ENDPOINTS);
+    let more = hidden as u64 + network.unlisted;
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+/// So many endpoints are shown to people.
+const SHOWN_ENDPOINTS: usize = 12;
+
+fn endpoint(end: &Endpoint) -> String {
+    let mut line = end.to_string();
+    if end.is_local() {
+        line.push_str(" (this machine)");
+    } else if end.names.is_empty() {
+        line.push_str(" (name unknown)");
+    } else {
+        let _ = write!(line, " ({})", inert(&end.names.join(", ")));
+    }
+    line
 }
 
 /// What launched the ranks, and how many were seen.

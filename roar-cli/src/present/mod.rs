@@ -16,6 +16,7 @@ pub mod diff;
 pub mod doctor;
 pub mod human;
 pub mod job;
+mod job_document;
 mod layout;
 pub mod lineage;
 pub mod log;

@@ -78,6 +78,16 @@ pub fn used_files(observation: &Observation) -> Vec<UsedFile> {
         .collect()
 }
 
+/// Every path that the job wrote, whether the file is still there or not.
+pub fn written_paths(observation: &Observation) -> impl Iterator<Item = &RawString> {
+    let outputs = observation
+        .files
+        .iter()
+        .filter_map(|file| file.output.as_ref());
+    let temporaries = observation.temporaries.iter().map(|file| &file.path);
+    outputs.map(|output| &output.path).chain(temporaries)
+}
+
 /// The completeness statement of a job.
 pub fn completeness(
     backend: &str,

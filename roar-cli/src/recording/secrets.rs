@@ -83,6 +83,19 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
     {
         texts.string(id, &RedactedPlace::Launch);
     }
+    for end in &mut conditions.network.endpoints {
+        for name in &mut end.names {
+            texts.string(name, &RedactedPlace::Network);
+        }
+    }
+    for run in &mut conditions.trackers {
+        texts.raw(&mut run.folder, &RedactedPlace::Trackers);
+        texts.string(&mut run.id, &RedactedPlace::Trackers);
+        let others = [&mut run.name, &mut run.project, &mut run.url];
+        for text in others.into_iter().flatten() {
+            texts.string(text, &RedactedPlace::Trackers);
+        }
+    }
     for origin in conditions.software.origins.values_mut() {
         texts.string(origin, &RedactedPlace::Packages);
     }

@@ -1,7 +1,8 @@
 //! Bytes from the ring buffer into records: pure, and safe against any bytes.
 
 use roar_common::{
-    ExitBody, FileBody, NameBody, NoteBody, OutcomeBody, RecordHeader, StartBody, kind,
+    AnswerBody, ContactBody, ExitBody, FileBody, NameBody, NoteBody, OutcomeBody, RecordHeader,
+    StartBody, kind,
 };
 
 /// A record, its variable parts still as the kernel side wrote them.
@@ -35,6 +36,19 @@ pub(super) enum Body<'a> {
         request: u64,
         result: i64,
     },
+    Contact(ContactRecord),
+    /// A name server's message.
+    Answer(&'a [u8]),
+}
+
+/// An endpoint of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ContactRecord {
+    /// The first four bytes of it for IPv4.
+    pub(super) address: [u8; 16],
+    pub(super) family: u16,
+    pub(super) port: u16,
+    pub(super) socket_type: u16,
 }
 
 /// A file and its path, names from the file up to the root.
@@ -121,6 +135,21 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
             }
         }
         kind::NAME => Body::Name(name(&mut reader)?),
+        kind::CONTACT => {
+            reader.need(size_of::<ContactBody>())?;
+            Body::Contact(ContactRecord {
+                address: reader.take(16)?.try_into().ok()?,
+                family: reader.u16()?,
+                port: u16::from_be(reader.u16()?),
+                socket_type: reader.u16()?,
+            })
+        }
+        kind::ANSWER => {
+            reader.need(size_of::<AnswerBody>())?;
+            let len = reader.u32()? as usize;
+            let _padding = reader.u32()?;
+            Body::Answer(reader.take(len)?)
+        }
         _ => return None,
     };
     Some(Record {
@@ -284,7 +313,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_without_panic(kind in 0_u16..8, rest in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn any_bytes_decode_without_panic(kind in 0_u16..10, rest in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut bytes = kind.to_ne_bytes().to_vec();
             bytes.extend(&rest);
             if let Some(len) = bytes.get_mut(4..8) {

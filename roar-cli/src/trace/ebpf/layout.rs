@@ -1,6 +1,6 @@
 //! Which fields of the kernel's structures the programs read, and where they are.
 
-use roar_common::{KernelLayout, SyscallAbi, UringLayout};
+use roar_common::{KernelLayout, NetworkLayout, SyscallAbi, UringLayout};
 
 use super::btf::{BtfError, KernelTypes};
 
@@ -62,6 +62,7 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         vma_file: at("vm_area_struct", "vm_file")?,
         vma_flags: at("vm_area_struct", "vm_flags")?,
         uring: uring_layout(types).unwrap_or_default(),
+        network: network_layout(types).unwrap_or_default(),
     })
 }
 
@@ -109,6 +110,21 @@ fn uring_layout(types: &KernelTypes) -> Result<UringLayout, BtfError> {
         mkdir_directory: at("io_mkdir", "dfd")?,
         mkdir_path: at("io_mkdir", "filename")?,
         filename_name: at("filename", "name")?,
+    })
+}
+
+/// Offsets for sockets; an error where the kernel has no network.
+fn network_layout(types: &KernelTypes) -> Result<NetworkLayout, BtfError> {
+    let at = |name: &str, path: &str| types.offset(name, path);
+    Ok(NetworkLayout {
+        file_private: at("file", "private_data")?,
+        socket_type: at("socket", "type")?,
+        socket_sock: at("socket", "sk")?,
+        sock_family: at("sock_common", "skc_family")?,
+        sock_port: at("sock_common", "skc_dport")?,
+        sock_ipv4: at("sock_common", "skc_daddr")?,
+        // A kernel without IPv6 has no socket of that family to ask.
+        sock_ipv6: types.try_offset("sock_common", "skc_v6_daddr").unwrap_or(0),
     })
 }
 

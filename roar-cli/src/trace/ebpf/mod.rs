@@ -16,6 +16,7 @@ mod load;
 pub mod loader;
 mod mounts;
 mod named;
+mod network;
 mod refusal;
 mod sys;
 mod translate;
@@ -256,11 +257,12 @@ impl Default for Offline {
 }
 
 /// Counters that are lost events.
-const LOST_CLASSES: [(u32, &str); 5] = [
+const LOST_CLASSES: [(u32, &str); 6] = [
     (lost::PROCESS, "process"),
     (lost::FILE, "file"),
     (lost::NAME, "name"),
     (lost::NOTE, "note"),
+    (lost::NETWORK, "network"),
     (lost::UNTRACKED_PROCESS, "untracked_process"),
 ];
 

@@ -9,6 +9,7 @@ use super::identity::{self, Identities};
 use super::loader;
 use super::mounts::Mounts;
 use super::named::{self, Links};
+use super::network;
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
 };
@@ -134,6 +135,8 @@ impl Translator {
                     _ => return None,
                 }
             }
+            Body::Contact(contact) => network::contacted(contact)?,
+            Body::Answer(message) => network::resolved(message)?,
             Body::Note { note } if *note == note::IO_URING && self.follows_uring => return None,
             Body::Note { note } => EventKind::Gap(noted(*note)),
         })

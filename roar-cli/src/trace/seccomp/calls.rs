@@ -103,6 +103,10 @@ pub(super) enum Operation {
     /// Changes user or group: cached credentials are stale afterwards.
     Credentials,
     IoUringSetup,
+    /// Connects a socket.
+    Connect,
+    /// Sends to an address.
+    SendTo,
     /// Installs a seccomp filter.
     Seccomp,
 }
@@ -114,6 +118,8 @@ pub(super) enum Flags {
     Open,
     /// Those of seccomp(2): only who asks for a listener is watched.
     Listener,
+    /// An address: a call that gives none is let through.
+    Address,
 }
 
 impl Operation {
@@ -124,6 +130,7 @@ impl Operation {
             Self::Open => Some((1, Flags::Open)),
             Self::OpenAt => Some((2, Flags::Open)),
             Self::Seccomp => Some((1, Flags::Listener)),
+            Self::SendTo => Some((4, Flags::Address)),
             _ => None,
         }
     }
@@ -185,6 +192,8 @@ static NATIVE: &[Row] = &[
     row(libc::SYS_setgroups, Operation::Credentials),
     row(libc::SYS_capset, Operation::Credentials),
     row(libc::SYS_io_uring_setup, Operation::IoUringSetup),
+    row(libc::SYS_connect, Operation::Connect),
+    row(libc::SYS_sendto, Operation::SendTo),
     row(libc::SYS_seccomp, Operation::Seccomp),
 ];
 
@@ -225,6 +234,8 @@ static I386: &[Row] = &[
     row(12, Operation::ChangeDirectory),
     row(133, Operation::ChangeDirectory),
     row(425, Operation::IoUringSetup),
+    row(362, Operation::Connect),
+    row(369, Operation::SendTo),
     row(354, Operation::Seccomp),
 ];
 

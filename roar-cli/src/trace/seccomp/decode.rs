@@ -20,21 +20,57 @@ pub(super) struct At {
 /// A watched call with its arguments in their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    Open { at: At, flags: i32 },
-    OpenHow { at: At, how: u64 },
+    Open {
+        at: At,
+        flags: i32,
+    },
+    OpenHow {
+        at: At,
+        how: u64,
+    },
     OpenByHandle,
-    Exec { at: At, argv: u64, flags: i32 },
-    Rename { from: At, to: At, flags: u32 },
-    Link { from: At, to: At, flags: i32 },
-    Symlink { target: u64, at: At },
-    Unlink { at: At },
-    MakeDirectory { at: At },
-    MakeNode { at: At, mode: u32 },
-    Truncate { at: At, length: u64 },
+    Exec {
+        at: At,
+        argv: u64,
+        flags: i32,
+    },
+    Rename {
+        from: At,
+        to: At,
+        flags: u32,
+    },
+    Link {
+        from: At,
+        to: At,
+        flags: i32,
+    },
+    Symlink {
+        target: u64,
+        at: At,
+    },
+    Unlink {
+        at: At,
+    },
+    MakeDirectory {
+        at: At,
+    },
+    MakeNode {
+        at: At,
+        mode: u32,
+    },
+    Truncate {
+        at: At,
+        length: u64,
+    },
     Namespace,
     ChangeDirectory,
     Credentials,
     IoUringSetup,
+    Contact {
+        socket: i32,
+        address: u64,
+        connects: bool,
+    },
     ListenerRequest,
 }
 
@@ -138,6 +174,16 @@ pub(super) fn decode(abi: Abi, number: i32, args: &[u64; 6]) -> Option<Call> {
         Operation::ChangeDirectory => Call::ChangeDirectory,
         Operation::Credentials => Call::Credentials,
         Operation::IoUringSetup => Call::IoUringSetup,
+        Operation::Connect => Call::Contact {
+            socket: a as i32,
+            address: b,
+            connects: true,
+        },
+        Operation::SendTo => Call::Contact {
+            socket: a as i32,
+            address: e,
+            connects: false,
+        },
         Operation::Seccomp => Call::ListenerRequest,
     })
 }

@@ -75,6 +75,11 @@ impl Supervisor {
                 self.refuse_io_uring(work);
                 Ok(())
             }
+            Call::Contact {
+                socket,
+                address,
+                connects,
+            } => self.contact(work, socket, address, connects),
             Call::ListenerRequest => {
                 // The kernel refuses it (EBUSY): one listener is all a process can have.
                 self.counts.refused_listeners += 1;

@@ -30,6 +30,7 @@
 
 mod calls;
 mod closing;
+mod contact;
 mod decode;
 mod filter;
 mod folders;

@@ -1,0 +1,161 @@
+//! What a job talks to: endpoints, and the names it looked up for them. In a network of the
+//! command's own, with a name server and a hub of the test's.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use roar_tests::project::Project;
+use roar_tests::record::Record;
+use roar_tests::require::{Need, met};
+
+/// A name server for one name, a hub that answers, and what a job does with both.
+const JOB: &str = r#"
+import socket, struct, threading
+
+def name_server(server):
+    while True:
+        question, asker = server.recvfrom(4096)
+        name_end = question.index(b"\0", 12) + 5
+        kind = struct.unpack("!H", question[name_end - 4:name_end - 2])[0]
+        found = question[12:name_end - 5] == b"\3hub\7example\4test" and kind == 1
+        head = question[:2] + struct.pack("!HHHHH", 0x8180 if found else 0x8183, 1, found, 0, 0)
+        answer = b"\xc0\x0c" + struct.pack("!HHIH4B", 1, 1, 60, 4, 203, 0, 113, 5) if found else b""
+        server.sendto(head + question[12:name_end] + answer, asker)
+
+def hub(server):
+    while True:
+        connection, _ = server.accept()
+        connection.sendall(b"model")
+        connection.close()
+
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.53", 53))
+threading.Thread(target=name_server, args=[names], daemon=True).start()
+for place in [("203.0.113.5", 8080), ("203.0.113.6", 8081), ("127.0.0.1", 8082)]:
+    server = socket.create_server(place)
+    threading.Thread(target=hub, args=[server], daemon=True).start()
+
+socket.create_connection(("hub.example.test", 8080)).recv(9)
+socket.create_connection(("203.0.113.6", 8081)).recv(9)
+socket.create_connection(("127.0.0.1", 8082)).recv(9)
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.sendto(b"x", ("203.0.113.7", 9000))
+connected = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+connected.connect(("203.0.113.8", 9001))
+connected.send(b"x")
+# A way that is looked up only: nothing is sent.
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("203.0.113.9", 9002))
+waiting = socket.socket()
+waiting.setblocking(False)
+waiting.connect_ex(("203.0.113.10", 9003))
+refused = socket.socket()
+refused.connect_ex(("203.0.113.5", 1))
+pair = socket.socketpair()
+pair[0].send(b"x")
+"#;
+
+/// Around the job: a network with a few addresses, and resolver settings that name the server.
+const SETTING: &str = "
+ip link set lo up
+for last in 5 6 7 8 9 10; do ip addr add 203.0.113.$last/32 dev lo; done
+mount --bind resolv.conf /etc/resolv.conf
+exec python3 job.py
+";
+
+fn run(tracer: &str) -> (Project, Record) {
+    let project = Project::new();
+    project.write("job.py", JOB);
+    project.write("resolv.conf", "nameserver 127.0.0.53\n");
+    let command = ["unshare", "--net", "--mount", "sh", "-ec", SETTING];
+    let mut words = vec!["run", "-q", "--tracer", tracer];
+    words.extend(command);
+    project.roar(words).succeeds();
+    let record = Record::of(&project, "@1");
+    (project, record)
+}
+
+/// Remote endpoint → its names.
+fn remote(record: &Record) -> BTreeMap<String, Vec<String>> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let endpoints = record.json["network"]["endpoints"]
+        .as_array()
+        .expect("a list");
+    endpoints
+        .iter()
+        .filter(|end| end["local"] == false)
+        .map(|end| {
+            let names = end["names"].as_array().expect("a list");
+            (
+                format!(
+                    "{}:{}/{}",
+                    text(&end["address"]),
+                    end["port"],
+                    text(&end["protocol"])
+                ),
+                names.iter().map(text).collect(),
+            )
+        })
+        .collect()
+}
+
+fn expected(ends: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+    ends.iter()
+        .map(|(end, names)| {
+            let names = names.iter().map(|name| (*name).to_owned());
+            ((*end).to_owned(), names.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn endpoints_and_the_names_that_were_looked_up() {
+    if !met(&[Need::Bpf, Need::Root, Need::Program("ip")]) {
+        return;
+    }
+    let (project, record) = run("ebpf");
+    let hub: &[&str] = &["hub.example.test"];
+    assert_eq!(
+        remote(&record),
+        expected(&[
+            ("203.0.113.5:8080/tcp", hub),
+            ("203.0.113.6:8081/tcp", &[]),
+            ("203.0.113.7:9000/udp", &[]),
+            ("203.0.113.8:9001/udp", &[]),
+            ("203.0.113.10:9003/tcp", &[]),
+        ]),
+        "{:#}",
+        record.json["network"]
+    );
+    let text = project.roar(["show", "@1"]).succeeds().stdout_text();
+    for line in [
+        "203.0.113.5:8080 (hub.example.test)",
+        "203.0.113.6:8081 (name unknown)",
+        "127.0.0.1:8082 (this machine)",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(record.json["completeness"]["complete"], true);
+}
+
+/// Without the kernel's help neither the answers of name servers are seen, nor what a socket does
+/// once it is connected, nor that a connection was refused.
+#[test]
+fn endpoints_without_privilege() {
+    if !met(&[Need::Root, Need::Program("ip")]) {
+        return;
+    }
+    let (_project, record) = run("seccomp");
+    assert_eq!(
+        remote(&record),
+        expected(&[
+            ("203.0.113.5:8080/tcp", &[]),
+            ("203.0.113.5:1/tcp", &[]),
+            ("203.0.113.6:8081/tcp", &[]),
+            ("203.0.113.7:9000/udp", &[]),
+            ("203.0.113.10:9003/tcp", &[]),
+        ]),
+        "{:#}",
+        record.json["network"]
+    );
+}
