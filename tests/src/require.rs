@@ -21,6 +21,8 @@ pub enum Need {
     Program(&'static str),
     /// A module of the system's Python.
     PythonModule(&'static str),
+    /// A package index that the system's pip can install from.
+    PackageIndex,
     /// Mermaid's own code, for a browser: see [`mermaid`].
     Mermaid,
     /// A file system that the kernel knows, and the right to mount it.
@@ -76,6 +78,9 @@ fn missing(need: Need) -> Option<String> {
         }
         Need::PythonModule(name) => (!has_python_module(name))
             .then(|| format!("the system's python3 has no module '{name}'")),
+        Need::PackageIndex => {
+            (!has_package_index()).then(|| "the system's pip reaches no package index".to_owned())
+        }
         Need::FileSystem(name) => missing(Need::Root).or_else(|| {
             (!has_file_system(name)).then(|| format!("the kernel has no {name} file system"))
         }),
@@ -116,6 +121,22 @@ fn has_python_module(name: &str) -> bool {
     Command::new("python3")
         .env("PATH", crate::project::PATH)
         .args(["-c", &format!("import {name}")])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Whether pip can download a small package (it has no dependency).
+fn has_package_index() -> bool {
+    let Ok(folder) = tempfile::tempdir() else {
+        return false;
+    };
+    Command::new("python3")
+        .env("PATH", crate::project::PATH)
+        .args(["-m", "pip", "download", "-q", "--no-deps", "-d"])
+        .arg(folder.path())
+        .arg("six")
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())

@@ -5,12 +5,16 @@
 use std::path::PathBuf;
 
 use super::select::Facts;
+use super::surroundings;
 use crate::model::{HostFacts, RawString};
 use crate::project::Project;
 
 /// The machine as it is now.
 pub fn facts() -> HostFacts {
     let names = system::names();
+    let cpuinfo = read("/proc/cpuinfo").unwrap_or_default();
+    let cpu_flags = cpu_flags(&cpuinfo);
+    let around = surroundings::look(cpu_flags.iter().any(|flag| flag == "hypervisor"));
     HostFacts {
         hostname: names.hostname,
         os: os_release("/etc/os-release")
@@ -18,9 +22,8 @@ pub fn facts() -> HostFacts {
             .unwrap_or_else(|| std::env::consts::OS.to_owned()),
         kernel: names.kernel,
         arch: names.arch,
-        cpu_model: read("/proc/cpuinfo")
-            .and_then(|text| cpu_model(&text))
-            .unwrap_or_default(),
+        cpu_model: cpu_model(&cpuinfo).unwrap_or_default(),
+        cpu_flags,
         cpu_count: read("/sys/devices/system/cpu/online")
             .and_then(|text| count_of_list(&text))
             .or_else(|| Some(std::thread::available_parallelism().ok()?.get() as u32))
@@ -29,6 +32,13 @@ pub fn facts() -> HostFacts {
             .and_then(|text| memory_bytes(&text))
             .unwrap_or_default(),
         user: system::user(),
+        container: around.container,
+        hypervisor: around.hypervisor,
+        cloud: around.cloud,
+        // Found out beside the command.
+        gpus: Vec::new(),
+        nvidia_driver: None,
+        cuda: None,
     }
 }
 
@@ -105,6 +115,16 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
         let maker = field("CPU implementer")?;
         Some(format!("implementer {maker} part {}", field("CPU part")?))
     })
+}
+
+/// What the first processor can do.
+fn cpu_flags(cpuinfo: &str) -> Vec<String> {
+    let flags = cpuinfo.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        matches!(key.trim(), "flags" | "Features").then_some(value)
+    });
+    let words = flags.unwrap_or_default().split_whitespace();
+    words.map(str::to_owned).collect()
 }
 
 /// The length of a list like `0-3,8,10-11`.
@@ -219,6 +239,11 @@ mod tests {
         for (text, expected) in cpus {
             assert_eq!(cpu_model(text).as_deref(), expected, "{text}");
         }
+        assert_eq!(
+            cpu_flags("flags : fpu avx2\nflags : other\n"),
+            ["fpu", "avx2"]
+        );
+        assert!(cpu_flags("").is_empty());
         let lists = [
             ("0\n", Some(1)),
             ("0-3,8,10-11\n", Some(7)),

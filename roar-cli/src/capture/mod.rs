@@ -2,10 +2,13 @@
 
 pub mod environment;
 pub mod git;
+#[cfg(target_os = "linux")]
+pub mod gpu;
 pub mod hash;
 pub mod host;
 pub mod launch;
 pub mod network;
 pub mod packages;
 pub mod select;
+mod surroundings;
 pub mod trackers;

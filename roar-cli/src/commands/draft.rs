@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use crate::capture::git;
+use crate::capture::gpu;
 use crate::capture::hash::{FoundBeside, HashCache, Watch};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::packages::{self, Notebook};
@@ -73,6 +74,8 @@ pub(super) struct Observed<'a> {
     pub(super) beside: FoundBeside,
     /// What selection has to know.
     pub(super) facts: Facts,
+    /// Graphics processors.
+    pub(super) gpu: gpu::Found,
     /// The user's key for the launch it is a part of.
     pub(super) join: Option<&'a str>,
 }
@@ -203,8 +206,15 @@ impl Draft {
                 software,
                 launch,
                 trackers,
+                gpu_use: observed.gpu.used,
                 network: observation.network,
                 ..self.conditions.clone()
+            },
+            host: HostFacts {
+                gpus: observed.gpu.gpus,
+                nvidia_driver: observed.gpu.driver,
+                cuda: observed.gpu.cuda,
+                ..self.host.clone()
             },
             ..self.record()
         }

@@ -11,6 +11,7 @@ use super::Context;
 use super::again::{self, Asked};
 use super::draft::{Code, Draft, Observed, StoreCache, random_uid, relative_cwd};
 use super::observing::{Early, Observing};
+use crate::capture::gpu::GpuWatch;
 use crate::capture::hash::{Beside, NoCache, Plan};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::select::{Facts, Glance};
@@ -204,6 +205,7 @@ impl<'a> Runner<'a> {
             .map_err(|error| before(error.into()))?;
         let mut fold = Fold::new();
         let mut watch = LaunchWatch::default();
+        let gpus = GpuWatch::start(std::env::var_os("ROAR_NVML"));
         let mut log = event_log()?;
         let launch = Launch {
             argv: asked.argv.clone(),
@@ -232,6 +234,9 @@ impl<'a> Runner<'a> {
                 beside.see(&event);
             }
             watch.see(&event);
+            if let Some(gpus) = &gpus {
+                gpus.see(&event);
+            }
             fold.push(&event);
         });
         let finished = match finished {
@@ -258,6 +263,7 @@ impl<'a> Runner<'a> {
                 watch,
                 beside: beside.map(Beside::finish).unwrap_or_default(),
                 facts: facts.clone(),
+                gpu: gpus.map(GpuWatch::finish).unwrap_or_default(),
                 join: observing.join.as_deref(),
             },
             backend,

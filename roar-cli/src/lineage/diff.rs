@@ -292,7 +292,16 @@ fn host(host: &HostFacts) -> Facts {
         cpu_count,
         memory_bytes,
         user,
+        cpu_flags,
+        container,
+        hypervisor,
+        cloud,
+        gpus,
+        nvidia_driver,
+        cuda,
     } = host;
+    let gpus: Vec<&str> = gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     let facts = [
         ("host", hostname.clone()),
         ("operating system", os.clone()),
@@ -302,9 +311,17 @@ fn host(host: &HostFacts) -> Facts {
         ("cpus", cpu_count.to_string()),
         ("memory", memory_bytes.to_string()),
         ("user", user.clone()),
+        ("cpu flags", cpu_flags.join(" ")),
+        ("container", optional(container)),
+        ("hypervisor", optional(hypervisor)),
+        ("cloud", optional(cloud)),
+        ("gpus", gpus.join(", ")),
+        ("nvidia driver", optional(nvidia_driver)),
+        ("cuda", optional(cuda)),
     ];
     facts
         .into_iter()
+        .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.into(), value.into()))
         .collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::gpu::GpuUse;
 use super::launch::Launch;
 use super::network::Network;
 use super::packages::Software;
@@ -25,6 +26,9 @@ pub struct Conditions {
     pub launch: Option<Launch>,
     /// What it talked to.
     pub network: Network,
+    /// What its processes used of graphics processors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpu_use: Vec<GpuUse>,
     /// Runs of experiment trackers that it wrote to.
     pub trackers: Vec<TrackedRun>,
 }

@@ -8,6 +8,7 @@ use super::artifact::{FileRecord, FilteredRecord};
 use super::completeness::Completeness;
 use super::conditions::Conditions;
 use super::git::GitState;
+use super::gpu::Gpu;
 use super::ids::JobUid;
 use super::raw::RawString;
 
@@ -136,6 +137,27 @@ pub struct HostFacts {
     pub memory_bytes: u64,
     /// Login name of the user the command ran as.
     pub user: String,
+    /// What the CPUs can do, in the kernel's words (`avx2`, …).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpu_flags: Vec<String>,
+    /// The kind of container that the machine is, as far as it shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// What the machine is virtual on; `unknown` where only that much shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hypervisor: Option<String>,
+    /// Whose machine it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<String>,
+    /// Graphics processors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<Gpu>,
+    /// Version of the NVIDIA driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nvidia_driver: Option<String>,
+    /// The newest CUDA that this driver knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cuda: Option<String>,
 }
 
 /// Everything that is recorded of one execution.

@@ -20,6 +20,9 @@ pub struct Software {
     pub dpkg: BTreeMap<String, String>,
     /// Packages of Alpine by name, with their versions.
     pub apk: BTreeMap<String, String>,
+    /// Packages of conda environments by name, with their versions; those of Python are among
+    /// `pip`, too.
+    pub conda: BTreeMap<String, String>,
     /// Pythons that ran.
     pub interpreters: Vec<Interpreter>,
     /// Versions of accelerator libraries that were loaded (`cuda`, `cudnn`, `nccl`, …).

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::{human, inert};
 use crate::model::{
-    Endpoint, GitState, Launch, Network, RawString, RedactedPlace, Redaction, Software, TrackedRun,
+    Endpoint, GitState, GpuUse, HostFacts, Launch, Network, RawString, RedactedPlace, Redaction,
+    Software, TrackedRun,
 };
 
 /// Commit, branch, remote, and whether more than the commit ran.
@@ -75,7 +76,11 @@ pub(super) fn software_lines(software: &Software) -> Vec<(&'static str, String)>
         .iter()
         .map(|(name, version)| inert(&format!("{name} {version}")))
         .collect();
-    for (count, manager) in [(software.dpkg.len(), "dpkg"), (software.apk.len(), "apk")] {
+    for (count, manager) in [
+        (software.dpkg.len(), "dpkg"),
+        (software.apk.len(), "apk"),
+        (software.conda.len(), "conda"),
+    ] {
         if count > 0 {
             packages.push(format!("{} of {manager}", human::count(count, "package")));
         }
@@ -131,6 +136,41 @@ pub(super) fn redactions_line(redactions: &[Redaction]) -> String {
         }
     }
     places.join(", ")
+}
+
+/// The machine's graphics processors, and what the job used of them.
+pub(super) fn gpu_lines(host: &HostFacts, used: &[GpuUse]) -> Vec<(&'static str, String)> {
+    if host.gpus.is_empty() {
+        return Vec::new();
+    }
+    let mut parts: Vec<String> = host
+        .gpus
+        .iter()
+        .map(|gpu| format!("{} ({})", inert(&gpu.name), human::size(gpu.memory_bytes)))
+        .collect();
+    let versions = [(&host.nvidia_driver, "driver"), (&host.cuda, "CUDA")];
+    parts.extend(
+        versions
+            .into_iter()
+            .filter_map(|(version, what)| Some(format!("{what} {}", inert(version.as_deref()?)))),
+    );
+    let mut lines = vec![("gpus", parts.join(", "))];
+    let used: Vec<String> = used
+        .iter()
+        .map(|used| {
+            format!(
+                "process {} on GPU {}: peak {}, busy {}",
+                used.process,
+                used.gpu,
+                human::size(used.peak_memory_bytes),
+                human::duration(used.busy_ns)
+            )
+        })
+        .collect();
+    if !used.is_empty() {
+        lines.push(("gpu use", used.join("\n             ")));
+    }
+    lines
 }
 
 /// A line for each run of a tracker.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::conditions::{
-    git_line, launch_line, network_lines, redactions_line, software_lines, tracker_lines,
-    untracked_line, variables_line,
+    git_line, gpu_lines, launch_line, network_lines, redactions_line, software_lines,
+    tracker_lines, untracked_line, variables_line,
 };
 use super::dag::{reference, state_style};
 use super::table::{Cell, Column, Table};
@@ -112,6 +112,7 @@ impl JobView<'_> {
         }
         facts.add("machine", host_line(&record.host));
         let Conditions {
+            gpu_use,
             environment,
             redactions,
             software,
@@ -119,6 +120,9 @@ impl JobView<'_> {
             network,
             trackers,
         } = &record.conditions;
+        for (label, line) in gpu_lines(&record.host, gpu_use) {
+            facts.add(label, line);
+        }
         if let Some(launch) = launch {
             facts.add("launch", launch_line(launch));
         }
@@ -333,12 +337,27 @@ fn host_line(host: &HostFacts) -> String {
         } else {
             String::new()
         },
+        surroundings(host),
     ];
     parts
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// Container, hypervisor and cloud.
+fn surroundings(host: &HostFacts) -> String {
+    let named = [
+        (&host.container, "container"),
+        (&host.hypervisor, "hypervisor"),
+        (&host.cloud, "cloud"),
+    ];
+    let parts: Vec<String> = named
+        .into_iter()
+        .filter_map(|(value, kind)| Some(format!("{kind} {}", inert(value.as_deref()?))))
+        .collect();
+    parts.join(", ")
 }
 
 fn completeness_line(completeness: &Completeness) -> (String, Style) {

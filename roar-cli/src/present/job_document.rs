@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::job::JobView;
 use super::{human, shell};
 use crate::model::{
-    Basis, Digest, Endpoint, FileAccess, FileRecord, FilteredRecord, Gap, GitCondition, Hashes,
-    HostFacts, Interpreter, JobKind, Launch, LostEvents, Network, Program, RawString, Redaction,
-    Submodule, TrackedRun, UntrackedFile,
+    Basis, Digest, Endpoint, FileAccess, FileRecord, FilteredRecord, Gap, GitCondition, GpuUse,
+    Hashes, HostFacts, Interpreter, JobKind, Launch, LostEvents, Network, Program, RawString,
+    Redaction, Submodule, TrackedRun, UntrackedFile,
 };
 
 impl JobView<'_> {
@@ -90,12 +90,14 @@ impl JobView<'_> {
                 origins: &software.origins,
                 dpkg: &software.dpkg,
                 apk: &software.apk,
+                conda: &software.conda,
             },
             runtime: RuntimeDocument {
                 host: &record.host,
                 interpreters: &software.interpreters,
                 libraries: &software.libraries,
                 programs: &software.programs,
+                gpu_use: &record.conditions.gpu_use,
             },
             launch: record.conditions.launch.as_ref(),
             network: network_document(&record.conditions.network),
@@ -250,6 +252,8 @@ struct PackagesDocument<'a> {
     dpkg: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     apk: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    conda: &'a BTreeMap<String, String>,
 }
 
 /// The machine, and what ran the programs.
@@ -260,4 +264,6 @@ struct RuntimeDocument<'a> {
     interpreters: &'a [Interpreter],
     libraries: &'a BTreeMap<String, String>,
     programs: &'a [Program],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    gpu_use: &'a [GpuUse],
 }

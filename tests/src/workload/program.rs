@@ -112,6 +112,8 @@ pub fn finish_all(compiler: &str, folder: &Path) {
             (_, false) => &[],
             ("bits32", _) if is_x86 => &[Build::Bits32],
             ("bits32", _) => &[],
+            // A library.
+            ("nvml", _) => &[],
             _ => &[Build::Dynamic, Build::Static],
         };
         for build in builds {

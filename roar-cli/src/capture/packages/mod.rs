@@ -8,9 +8,10 @@
 //! with the state it had ([`Notebook`]), so that a run that uses what the last one used costs a few
 //! look-ups.
 //!
-//! Not read yet: rpm's database, and conda's lists of packages that are not Python's.
+//! Not read yet: rpm's database.
 
 mod apk;
+mod conda;
 mod dpkg;
 mod interpreter;
 mod libraries;
@@ -54,6 +55,7 @@ pub fn used(files: &[UsedFile], notebook: &mut dyn Notebook) -> Software {
         };
         packages.insert(package.to_owned(), version.to_owned());
     }
+    software.conda = conda::packages(files, notebook);
     software.interpreters = interpreter::interpreters(files, notebook);
     software.libraries = libraries::versions(files, &software.pip);
     software.programs = files

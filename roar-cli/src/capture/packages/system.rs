@@ -124,32 +124,47 @@ pub(super) fn owners(files: &[UsedFile], notebook: &mut dyn Notebook) -> Owners 
         .iter()
         .filter(|file| FOLDERS.iter().any(|folder| file.path.starts_with(folder)))
         .filter_map(|file| asked(&file.path).into_os_string().into_string().ok())
-        // No package has such a file, and no line could hold it.
-        .filter(|path| !path.contains(['\t', '\n']))
         .collect();
-    let mut known = Known::of(notebook.recall(source, &state));
-    let unknown: BTreeSet<&str> = wanted
-        .iter()
-        .map(String::as_str)
-        .filter(|path| known.get(path).is_none())
-        .collect();
-    if !unknown.is_empty() {
-        let found = match manager {
-            Manager::Dpkg => dpkg::owners(&unknown),
-            Manager::Apk => apk::owners(&unknown),
-        };
-        known.learn(&unknown, &found);
-        notebook.learn(source, &state, &known.0);
-    }
-    let by_path = wanted.into_iter().filter_map(|path| {
-        let (package, version) = known.get(&path)?.split_once('\t')?;
-        let package = (package.to_owned(), version.to_owned());
-        Some((PathBuf::from(path), package))
+    let found = ask(notebook, source, &state, &wanted, |unknown| match manager {
+        Manager::Dpkg => dpkg::owners(unknown),
+        Manager::Apk => apk::owners(unknown),
     });
+    let by_path = found
+        .into_iter()
+        .map(|(path, owner)| (PathBuf::from(path), owner));
     Owners {
         manager,
         by_path: by_path.collect(),
     }
+}
+
+/// The owners of these paths: those that are known, and of the others what `find` says, which is
+/// kept.
+pub(super) fn ask(
+    notebook: &mut dyn Notebook,
+    source: &Path,
+    state: &str,
+    wanted: &BTreeSet<String>,
+    find: impl FnOnce(&BTreeSet<&str>) -> BTreeMap<String, Package>,
+) -> BTreeMap<String, Package> {
+    let mut known = Known::of(notebook.recall(source, state));
+    let unknown: BTreeSet<&str> = wanted
+        .iter()
+        .map(String::as_str)
+        // No package has such a file, and no line could hold it.
+        .filter(|path| !path.contains(['\t', '\n']))
+        .filter(|path| known.get(path).is_none())
+        .collect();
+    if !unknown.is_empty() {
+        let found = find(&unknown);
+        known.learn(&unknown, &found);
+        notebook.learn(source, state, &known.0);
+    }
+    let owned = wanted.iter().filter_map(|path| {
+        let (package, version) = known.get(path)?.split_once('\t')?;
+        Some((path.clone(), (package.to_owned(), version.to_owned())))
+    });
+    owned.collect()
 }
 
 /// The file that a package would list: byte code is made on the machine.
