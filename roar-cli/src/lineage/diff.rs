@@ -192,6 +192,7 @@ fn software(software: &Software) -> Facts {
         origins,
         dpkg,
         apk,
+        conda,
         interpreters,
         libraries,
         programs: _,
@@ -202,6 +203,7 @@ fn software(software: &Software) -> Facts {
         ("origin of", origins),
         ("dpkg", dpkg),
         ("apk", apk),
+        ("conda", conda),
     ] {
         for (name, version) in versions {
             facts.insert(format!("{manager} {name}").into(), version.as_str().into());

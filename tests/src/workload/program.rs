@@ -111,9 +111,8 @@ pub fn finish_all(compiler: &str, folder: &Path) {
         let builds: &[Build] = match (&*name, source.extension().is_some_and(|e| e == "c")) {
             (_, false) => &[],
             ("bits32", _) if is_x86 => &[Build::Bits32],
-            ("bits32", _) => &[],
-            // A library.
-            ("nvml", _) => &[],
+            // The second is a library.
+            ("bits32" | "nvml", _) => &[],
             _ => &[Build::Dynamic, Build::Static],
         };
         for build in builds {
