@@ -64,7 +64,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         show_artifacts: args.show_artifacts,
         stale_only: args.stale_only,
     };
-    let view = view(&store, session.map(|session| session.id), options)?;
+    let session_id = session.map(|session| session.id);
+    let view = store.moment(|| view(&store, session_id, options))??;
     let undrawn = |_| CommandError::user("the picture cannot be drawn");
     let text = if args.json {
         view.json()

@@ -37,14 +37,19 @@ pub(super) struct Args {
 /// A reference means nothing, or the record cannot be read.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, CommandError> {
     let (project, store) = reading::open(context)?;
-    let a = side(context, &store, &args.a)?;
-    let b = side(context, &store, &args.b)?;
+    let (a, b) = store.moment(|| {
+        (
+            side(context, &store, &args.a),
+            side(context, &store, &args.b),
+        )
+    })?;
+    let (a, b) = (a?, b?);
     let layers = match (&a.job, &b.job) {
         (Some(a), Some(b)) => compare(&a.record, &b.record),
         _ => Vec::new(),
     };
     let view = DiffView {
-        producers: producers(&store, &a, &b, &layers)?,
+        producers: store.moment(|| producers(&store, &a, &b, &layers))??,
         code: code(context, &project, &layers),
         a,
         b,

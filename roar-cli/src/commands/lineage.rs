@@ -90,9 +90,19 @@ fn view(
     let (project, store) = reading::open(context)?;
     let found = reference::resolve_artifact(&store, &context.cwd, artifact)?;
     found.warn_if_changed(context);
-    let target = target(&store, &found)?;
+    let (store, found) = (&store, &found);
+    store.moment(|| lineage_of(store, found, depth, project.root))?
+}
+
+fn lineage_of(
+    store: &Store,
+    found: &FoundArtifact,
+    depth: Option<u32>,
+    root: PathBuf,
+) -> Result<LineageView, CommandError> {
+    let target = target(store, found)?;
     let mut recorded = Recorded {
-        store: &store,
+        store,
         known: HashMap::new(),
     };
     let found = ancestry(&target, depth, &mut recorded)?;
@@ -135,7 +145,7 @@ fn view(
         jobs,
         sources,
         cut: found.cut,
-        project_root: project_root(project.root),
+        project_root: project_root(root),
     })
 }
 

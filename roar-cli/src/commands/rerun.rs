@@ -10,7 +10,7 @@ use super::reading;
 use super::runner::Runner;
 use crate::error::CommandError;
 use crate::model::JobKind;
-use crate::present::{dag, human, shell};
+use crate::present::{dag, human, paths, shell};
 use crate::project::Project;
 use crate::store::{JobSummary, Store};
 use crate::trace;
@@ -52,7 +52,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     } = args;
     if *dry_run {
         let (_, store) = reading::open(context)?;
-        let steps = stale_steps(&store)?;
+        let steps = store.moment(|| stale_steps(&store))??;
+        store.moment(|| warn_of_missing(context, &store, &steps))??;
         if steps.is_empty() {
             context.ui.note("no step is stale");
         }
@@ -61,11 +62,14 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         return Ok(ExitCode::SUCCESS);
     }
     let early = observing.attach_first()?;
-    let steps = stale_steps(&Store::open(&Project::find(&context.cwd)?)?)?;
+    let store = Store::open(&Project::find(&context.cwd)?)?;
+    let steps = store.moment(|| stale_steps(&store))??;
     if steps.is_empty() {
         context.ui.note("no step is stale");
         return Ok(ExitCode::SUCCESS);
     }
+    store.moment(|| warn_of_missing(context, &store, &steps))??;
+    drop(store);
     if !yes && !confirmed(context, &steps)? {
         context.ui.note("nothing was run");
         return Ok(ExitCode::FAILURE);
@@ -115,6 +119,42 @@ fn stale_steps(store: &Store) -> Result<Vec<JobSummary>, CommandError> {
         }
     }
     Ok(stale)
+}
+
+/// Says which files the steps had read that are gone from their places, where none of the steps
+/// makes them again: moved, most likely, since whoever made them is not stale.
+fn warn_of_missing(
+    context: &Context,
+    store: &Store,
+    steps: &[JobSummary],
+) -> Result<(), CommandError> {
+    let Some(first) = steps.first() else {
+        return Ok(());
+    };
+    let graph = reading::graph(store, first.session_id)?;
+    let again: BTreeSet<u32> = steps.iter().map(|step| step.step_number).collect();
+    for step in steps {
+        let Some(index) = graph.latest().get(&step.step_number) else {
+            continue;
+        };
+        for source in graph.sources(*index) {
+            let maker = &graph.executions()[source.execution];
+            if again.contains(&maker.step_number) {
+                continue;
+            }
+            let place = graph.executions()[*index].inputs[source.input].path;
+            let path = store.path_of(place)?;
+            if path.to_path_buf().symlink_metadata().is_err() {
+                let maker = dag::reference(maker.step_number, maker.kind == JobKind::Build);
+                context.ui.warning(&format!(
+                    "{}, which {} read, is gone; to make it again: roar run {maker}",
+                    paths::shown(&path, &context.cwd),
+                    reference(step)
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn confirmed(context: &Context, steps: &[JobSummary]) -> Result<bool, CommandError> {

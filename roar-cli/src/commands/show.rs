@@ -46,10 +46,14 @@ pub(super) fn run(context: &mut Context, args: Args) -> Result<ExitCode, Command
     } = args;
     let (project, store) = reading::open(context)?;
     let text = match reference {
-        None => session(&store, json)?,
+        None => store.moment(|| session(&store, json))??,
         Some(reference) => match reference::resolve(&store, &context.cwd, &reference)? {
-            Target::Job(summary) => job(context, &project, &store, &summary, all, json)?,
-            Target::Artifact(found) => artifact(context, &store, &found, json)?,
+            Target::Job(summary) => {
+                store.moment(|| job(context, &project, &store, &summary, all, json))??
+            }
+            Target::Artifact(found) => {
+                store.moment(|| artifact(context, &store, &found, json))??
+            }
             Target::Collection(found) if json => collection::json(&found),
             Target::Collection(found) => {
                 let terminal = Terminal::from_environment();

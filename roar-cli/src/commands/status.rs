@@ -32,21 +32,18 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&nothing_recorded(args.json));
         return Ok(ExitCode::SUCCESS);
     };
-    let graph = reading::graph(&store, session.id)?;
-    let states = graph.states();
-    let checks = check_artifacts(&store, &graph, &states)?;
-    let steps = reading::steps(&store, &graph, &states)?;
-    let stale = stale_steps(&store, &graph, &steps)?;
+    let recorded = store.moment(|| recorded(&store, session.id))??;
+    let checks = check_artifacts(&store, recorded.outputs);
     let git = capture::git::state(&project.root).unwrap_or_else(|error| {
         context.ui.warning(&format!("git state unknown: {error}"));
         None
     });
     let view = StatusView {
         session: &session,
-        steps: &steps,
+        steps: &recorded.steps,
         git: git.as_ref(),
         artifacts: &checks,
-        stale: &stale,
+        stale: &recorded.stale,
     };
     context.ui.data(&if args.json {
         view.json()
@@ -54,6 +51,27 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         view.text(&context.cwd, clock::now_ns(), Terminal::from_environment())
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the record says of a session.
+struct Recorded {
+    steps: Vec<StepLine>,
+    stale: Vec<StaleStep>,
+    /// The newest version of every output.
+    outputs: Vec<ArtifactVersion>,
+}
+
+fn recorded(store: &Store, session_id: i64) -> Result<Recorded, StoreError> {
+    let graph = reading::graph(store, session_id)?;
+    let states = graph.states();
+    let steps = reading::steps(store, &graph, &states)?;
+    let mut outputs = graph.artifacts(&states);
+    outputs.retain(|version| version.superseded_by.is_none());
+    Ok(Recorded {
+        stale: stale_steps(store, &graph, &steps)?,
+        outputs: reading::named(store, outputs)?,
+        steps,
+    })
 }
 
 /// The stale steps, and what each had read that has changed since.
@@ -85,24 +103,17 @@ fn stale_steps(
     Ok(stale)
 }
 
-/// Compares the newest version of every output with the file at its place.
-pub(super) fn check_artifacts(
-    store: &Store,
-    graph: &IdGraph,
-    states: &[StepState],
-) -> Result<Vec<ArtifactCheck>, StoreError> {
-    let mut current = graph.artifacts(states);
-    current.retain(|version| version.superseded_by.is_none());
-    let current = reading::named(store, current)?;
+/// Compares outputs with the files at their places.
+fn check_artifacts(store: &Store, current: Vec<ArtifactVersion>) -> Vec<ArtifactCheck> {
     let paths: Vec<_> = current
         .iter()
         .map(|version| version.path.to_path_buf())
         .collect();
-    Ok(current
+    current
         .into_iter()
         .zip(reading::hash_paths(store, &paths))
         .map(|(version, content)| check(version, content))
-        .collect())
+        .collect()
 }
 
 fn check(

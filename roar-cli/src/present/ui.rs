@@ -25,8 +25,14 @@ impl Ui {
         if self.stdout_closed {
             return;
         }
-        let mut out = anstream::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = if memchr::memchr(b'\x1b', text.as_bytes()).is_some() {
+            let mut out = anstream::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        } else {
+            // No codes to take out: megabytes of JSON need not be searched for any.
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        };
         if let Err(error) = written {
             self.stdout_closed = true;
             if error.kind() != io::ErrorKind::BrokenPipe {

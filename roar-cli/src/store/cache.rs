@@ -20,8 +20,8 @@ impl Store {
     /// The database cannot be read.
     pub fn cached_hashes(&self, keys: &[CacheKey]) -> Result<Vec<Option<CachedHash>>, StoreError> {
         self.read("look into the hash cache", || {
-            let transaction = self.connection.unchecked_transaction()?;
-            let mut statement = transaction.prepare_cached(
+            let _moment = self.snapshot()?;
+            let mut statement = self.connection.prepare_cached(
                 "SELECT blake3, sha256, sha512, md5 FROM hash_cache
                  WHERE device = ?1 AND inode = ?2
                      AND size_bytes = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::error::StoreError;
 use super::place::{self, Found};
@@ -152,6 +152,24 @@ impl Store {
             path,
             schema_version: schema.latest,
         })
+    }
+
+    /// Answers several questions as of one moment, and without taking and giving back the
+    /// database's locks for each, which costs more than most answers.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn moment<T>(&self, work: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let _moment = self.snapshot().map_err(self.failed("read the database"))?;
+        Ok(work())
+    }
+
+    /// A transaction for reading, unless there is one already.
+    pub(super) fn snapshot(&self) -> rusqlite::Result<Option<Transaction<'_>>> {
+        let alone = self.connection.is_autocommit();
+        alone
+            .then(|| self.connection.unchecked_transaction())
+            .transpose()
     }
 
     /// Runs a query, sorting its errors.

@@ -43,12 +43,12 @@ impl Store {
     ) -> Result<Vec<JobWithFiles>, StoreError> {
         self.read("read the jobs of the session", || {
             // One transaction: jobs and files are of one moment.
-            let transaction = self.connection.unchecked_transaction()?;
+            let _moment = self.snapshot()?;
             let sql = format!(
                 "SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.session_id = ?1 ORDER BY j.id"
             );
             let mut jobs = Vec::new();
-            let mut statement = transaction.prepare_cached(&sql)?;
+            let mut statement = self.connection.prepare_cached(&sql)?;
             for summary in statement.query_map([session_id], summary_row)? {
                 let summary = summary?;
                 let (inputs, outputs) = self.file_refs(summary.id)?;

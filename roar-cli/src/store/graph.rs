@@ -54,8 +54,9 @@ impl Store {
     pub fn graph_jobs(&self, session_id: i64) -> Result<Vec<GraphJob>, StoreError> {
         self.read("read the jobs of the session", || {
             // One transaction: jobs and files are of one moment.
-            let transaction = self.connection.unchecked_transaction()?;
-            let mut jobs = transaction
+            let _moment = self.snapshot()?;
+            let mut jobs = self
+                .connection
                 .prepare_cached(
                     "SELECT id, uid, kind, state, step_number
                      FROM jobs INDEXED BY jobs_overview WHERE session_id = ?1 ORDER BY id",
@@ -66,7 +67,7 @@ impl Store {
                 return Ok(jobs);
             };
             // Only one session takes jobs at a time: one's jobs follow each other.
-            let mut files = transaction.prepare_cached(
+            let mut files = self.connection.prepare_cached(
                 "SELECT job_id, role, path_id, artifact_id, size_bytes FROM job_files
                  WHERE job_id BETWEEN ?1 AND ?2 ORDER BY job_id, role, position",
             )?;

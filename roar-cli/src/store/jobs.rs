@@ -153,12 +153,13 @@ impl Store {
     pub fn job(&self, id: i64) -> Result<Option<StoredJob>, StoreError> {
         // One transaction: the job and its files are of one moment.
         let failed = self.failed("read the job");
-        let transaction = self.connection.unchecked_transaction().map_err(&failed)?;
+        let _moment = self.snapshot().map_err(&failed)?;
         let sql = format!(
             "SELECT {SUMMARY_COLUMNS}, j.cwd, j.completeness, j.git, h.facts, j.conditions
              FROM jobs j JOIN hosts h ON h.id = j.host_id WHERE j.id = ?1"
         );
-        let job = transaction
+        let job = self
+            .connection
             .prepare_cached(&sql)
             .and_then(|mut query| query.query_row([id], stored_row).optional())
             .map_err(&failed)?;

@@ -26,6 +26,7 @@ impl Store {
     /// The database cannot be read.
     pub fn is_quiet(&self, job_id: i64) -> Result<bool, StoreError> {
         self.read("look for consequences", || {
+            let _moment = self.snapshot()?;
             let Some(job) = self.job_in_brief(job_id)? else {
                 return Ok(false);
             };

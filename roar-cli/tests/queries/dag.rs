@@ -403,3 +403,26 @@ fn an_input_that_was_edited_between_two_steps_is_marked() {
             .contains("edited input")
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rerun_says_which_input_is_gone() {
+    let mut project = pipeline();
+    project.job(
+        "python train.py --lr 0.5",
+        &["train.csv"],
+        &[("model.pkl", "model 2")],
+    );
+    let preview = project.roar(&["rerun", "--stale", "-n"]);
+    assert_eq!(preview.stdout, "@3  python evaluate.py\n");
+    assert_eq!(preview.stderr, "");
+    let root = project.root();
+    std::fs::rename(root.join("model.pkl"), root.join("best.pkl")).expect("it is there");
+    let preview = project.roar(&["rerun", "--stale", "-n"]);
+    assert!(
+        preview
+            .stderr
+            .contains("model.pkl, which @3 read, is gone; to make it again: roar run @2"),
+        "{preview:?}"
+    );
+}
