@@ -240,3 +240,136 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::super::decode::AT_FDCWD;
+    use super::super::folders::Folders;
+    use super::super::look::Looker;
+    use super::*;
+
+    /// Opens of this process, as the supervisor would enter them.
+    struct Opener {
+        folders: Folders,
+        looker: Looker,
+        at_ns: u64,
+    }
+
+    impl Opener {
+        fn new() -> Self {
+            Self {
+                folders: Folders::default(),
+                looker: Looker::new().expect("proc is there"),
+                at_ns: 0,
+            }
+        }
+
+        fn opened(&mut self, path: &Path) -> Opened {
+            self.at_ns += 1;
+            let task = Task {
+                thread: std::process::id(),
+                process: std::process::id(),
+                foreign_root: false,
+                credentials: None,
+            };
+            let path = path.as_os_str().as_encoded_bytes().to_vec();
+            let near = self
+                .folders
+                .near(&mut self.looker, &task, AT_FDCWD, &path, true, self.at_ns)
+                .expect("its folder is there");
+            Opened {
+                at_ns: self.at_ns,
+                task,
+                near,
+                path,
+                follow: true,
+            }
+        }
+    }
+
+    fn later() -> (Later, Receiver<TraceEvent>) {
+        let (sender, events) = channel();
+        let later = Later::new(Box::new(move |event| sender.send(event).is_ok()));
+        (later, events)
+    }
+
+    fn path_of(event: &TraceEvent) -> Option<PathBuf> {
+        match &event.kind {
+            EventKind::Touched { file, .. } => Some(file.path.to_path_buf()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_is_told_next_comes_behind_every_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("exists");
+        let mut opener = Opener::new();
+        let (mut later, events) = later();
+        let files: Vec<PathBuf> = (0..1000).map(|n| folder.join(n.to_string())).collect();
+        for file in &files {
+            std::fs::write(file, "").expect("writes");
+        }
+        for file in &files {
+            if later.look(opener.opened(file)) {
+                assert!(later.catch_up().is_empty(), "every file is plain");
+            }
+        }
+        assert!(later.catch_up().is_empty(), "every file is plain");
+        // A file that goes now was there when it was opened.
+        for file in &files {
+            std::fs::remove_file(file).expect("it is there");
+        }
+        later.tell(TraceEvent {
+            at_ns: 0,
+            process: ProcessId(1),
+            kind: EventKind::Started { parent: None },
+        });
+        assert_eq!(later.end(), 0);
+        let told: Vec<_> = events.try_iter().map(|event| path_of(&event)).collect();
+        let mut expected: Vec<_> = files.into_iter().map(Some).collect();
+        expected.push(None);
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn links_come_back_and_missing_files_are_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("exists");
+        std::os::unix::fs::symlink("elsewhere", folder.join("link")).expect("links");
+        let mut opener = Opener::new();
+        let (mut later, events) = later();
+        assert!(!later.look(opener.opened(&folder.join("missing"))));
+        assert!(!later.look(opener.opened(&folder)), "a folder is no file");
+        assert!(later.look(opener.opened(&folder.join("link"))));
+        let back = later.catch_up();
+        assert_eq!(back.len(), 1);
+        assert!(back[0].path.ends_with(b"/link"));
+        assert_eq!(later.end(), 0);
+        assert_eq!(events.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn bursts_are_of_one_thread_and_close() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x");
+        let mut opener = Opener::new();
+        let mut burst = Burst::default();
+        let mut enter = |thread, at_ns| {
+            let mut opened = opener.opened(&path);
+            (opened.task.thread, opened.at_ns) = (thread, at_ns);
+            burst.enter(&opened)
+        };
+        let lengths = [
+            enter(1, 10),
+            enter(1, 20),
+            enter(1, 20 + CLOSE_NS - 1),
+            enter(1, 20 + 2 * CLOSE_NS),
+            enter(2, 21 + 2 * CLOSE_NS),
+        ];
+        assert_eq!(lengths, [0, 1, 2, 0, 0]);
+    }
+}
