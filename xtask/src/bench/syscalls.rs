@@ -18,7 +18,7 @@ use super::statistics::Spread;
 use crate::console;
 
 /// How often each call is made in a measurement.
-const CALLS: u32 = 300_000;
+const CALLS: u32 = 100_000;
 
 /// Nanoseconds a call, by the call's name.
 type Times = BTreeMap<String, f64>;
