@@ -29,15 +29,22 @@ fn interpreter(site: &Site) -> PathBuf {
     if own.exists() {
         own
     } else {
-        python::find().unwrap_or_else(|| "/usr/bin/python3".into())
+        python().unwrap_or_else(|| "/usr/bin/python3".into())
     }
+}
+
+/// The machine's own Python before one that may lie in somebody's home, out of reach of others.
+fn python() -> Option<PathBuf> {
+    let own = PathBuf::from("/usr/bin/python3");
+    let has_venv = process::succeeds(Command::new(&own).args(["-c", "import venv, ensurepip"]));
+    if has_venv { Some(own) } else { python::find() }
 }
 
 /// The machine-learning pipeline, with a virtual environment of its own.
 pub(super) fn pipeline(site: &Site) -> Result<()> {
     let environment = workspace::target().join("bench/python");
     if !environment.join("bin/python").exists() {
-        let python = python::find().context("no Python with venv: cargo xtask setup")?;
+        let python = python().context("no Python with venv: cargo xtask setup")?;
         process::run(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
     }
     let mut install = Command::new(environment.join("bin/python"));
