@@ -1,5 +1,7 @@
 //! Hashing what was selected, and saying what could not be hashed.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::capture::hash::{
     Afresh, FoundBeside, HashCache, Hashed, Layered, Unhashed, Watch, hash_files_watched,
 };
@@ -38,116 +40,85 @@ pub(super) fn hash_selected(
         .iter()
         .map(|selected| before(selected, beside, &mut known))
         .collect();
-    // The state of what was mapped shared and written through the mapping proves nothing: those
-    // are read in any case.
-    let outputs = |shared_mapping: bool| {
-        let outputs = selected.outputs.iter();
-        outputs
-            .filter(move |selected| selected.output.shared_mapping == shared_mapping)
-            .map(|selected| selected.path)
+    let inputs = &selected.inputs;
+    let outputs = &selected.outputs;
+    let mut hashing = Batches {
+        known,
+        algorithms,
+        watch,
     };
-    let mut doubtful = Answers::to(outputs(true));
-    let inputs = selected.inputs.iter();
-    let inputs = inputs.filter_map(|selected| place_of(selected.input));
-    let sound = inputs.filter(|path| !doubtful.has(path));
-    let mut sound = Answers::to(outputs(false).chain(sound));
-    sound.find(&mut known, algorithms, watch);
-    doubtful.find(&mut Afresh(&mut known), algorithms, watch);
-    let inputs = selected
-        .inputs
+    // What an output has taken over from an input is hashed once.
+    let places: HashSet<&RawString> = inputs
         .iter()
-        .zip(before)
-        .map(|(selected, before)| {
-            let answer = place_of(selected.input)
-                .and_then(|place| sound.get(place).or_else(|| doubtful.get(place)));
-            input_record(selected, answer, before)
-        })
+        .filter_map(|selected| place_of(selected.input))
         .collect();
-    known.keep();
-    let outputs = selected
-        .outputs
-        .iter()
-        .map(|selected| {
-            let answer = sound
-                .take(selected.path)
-                .or_else(|| doubtful.take(selected.path));
-            output_record(selected, answer)
-        })
-        .collect();
-    (inputs, outputs)
+    let mut answers: Answers<'_> = HashMap::new();
+    let mut records = Vec::with_capacity(outputs.len());
+    for outputs in outputs.chunks(BATCH) {
+        let paths = |doubtful: bool| {
+            let outputs = outputs.iter();
+            let outputs = outputs.filter(move |selected| is_doubtful(selected) == doubtful);
+            outputs.map(|selected| selected.path).collect::<Vec<_>>()
+        };
+        let mut sound = hashing.hash(&paths(false)).into_iter();
+        let mut doubtful = hashing.hash_afresh(&paths(true)).into_iter();
+        for selected in outputs {
+            let answer = if is_doubtful(selected) {
+                doubtful.next()
+            } else {
+                sound.next()
+            };
+            if places.contains(selected.path)
+                && let Some(answer) = &answer
+            {
+                answers.insert(selected.path, answer.clone());
+            }
+            records.push(output_record(selected, answer));
+        }
+    }
+    let mut left: Vec<&RawString> = places.into_iter().collect();
+    left.retain(|place| !answers.contains_key(place));
+    for places in left.chunks(BATCH) {
+        let found = hashing.hash(places);
+        answers.extend(places.iter().copied().zip(found));
+    }
+    hashing.known.keep();
+    let inputs = inputs.iter().zip(before).map(|(selected, before)| {
+        let answer = place_of(selected.input).and_then(|place| answers.get(place));
+        input_record(selected, answer, before)
+    });
+    (inputs.collect(), records)
 }
 
 /// How many files are hashed in one go: enough to keep every thread busy, and few beside a million.
 const BATCH: usize = 1 << 16;
 
+/// The state of what was mapped shared and written through the mapping proves nothing: that is read
+/// in any case.
+fn is_doubtful(selected: &SelectedOutput<'_>) -> bool {
+    selected.output.shared_mapping
+}
+
 /// What hashing came to, by place.
-struct Answers<'a> {
-    /// In order.
-    places: Vec<&'a RawString>,
-    answers: Vec<Answer>,
+type Answers<'a> = HashMap<&'a RawString, Answer>;
+
+type Answer = Result<Hashed, Unhashed>;
+
+struct Batches<'a> {
+    known: Layered<'a>,
+    algorithms: &'a [HashAlgorithm],
+    watch: &'a dyn Watch,
 }
 
-/// What is needed of one file's [`Hashed`]; a job may have a million of them.
-enum Answer {
-    Hashed {
-        hashes: Hashes,
-        size_bytes: u64,
-        mtime_ns: i64,
-        changed_during: bool,
-    },
-    Not(Box<Unhashed>),
-}
-
-impl<'a> Answers<'a> {
-    fn to(places: impl Iterator<Item = &'a RawString>) -> Self {
-        let mut places: Vec<&RawString> = places.collect();
-        places.sort_unstable();
-        places.dedup();
-        Self {
-            places,
-            answers: Vec::new(),
-        }
+impl Batches<'_> {
+    fn hash(&mut self, places: &[&RawString]) -> Vec<Answer> {
+        hash_files_watched(places, self.algorithms, &mut self.known, self.watch)
     }
 
-    fn find(&mut self, cache: &mut dyn HashCache, algorithms: &[HashAlgorithm], watch: &dyn Watch) {
-        self.answers.reserve_exact(self.places.len());
-        for batch in self.places.chunks(BATCH) {
-            let found = hash_files_watched(batch, algorithms, cache, watch);
-            self.answers.extend(found.into_iter().map(Answer::from));
-        }
-    }
-
-    fn has(&self, place: &RawString) -> bool {
-        self.places.binary_search(&place).is_ok()
-    }
-
-    fn get(&self, place: &RawString) -> Option<&Answer> {
-        let at = self.places.binary_search(&place).ok()?;
-        self.answers.get(at)
-    }
-
-    /// The answer for the last time.
-    fn take(&mut self, place: &RawString) -> Option<Answer> {
-        let at = self.places.binary_search(&place).ok()?;
-        let answer = self.answers.get_mut(at)?;
-        Some(std::mem::replace(
-            answer,
-            Answer::Not(Box::new(Unhashed::Interrupted)),
-        ))
-    }
-}
-
-impl From<Result<Hashed, Unhashed>> for Answer {
-    fn from(result: Result<Hashed, Unhashed>) -> Self {
-        match result {
-            Ok(hashed) => Self::Hashed {
-                hashes: hashed.hashes,
-                size_bytes: hashed.size_bytes,
-                mtime_ns: hashed.state.mtime_ns,
-                changed_during: hashed.changed_during,
-            },
-            Err(reason) => Self::Not(Box::new(reason)),
-        }
+    /// Whatever is known of the files' states.
+    fn hash_afresh(&mut self, places: &[&RawString]) -> Vec<Answer> {
+        let mut afresh = Afresh(&mut self.known);
+        hash_files_watched(places, self.algorithms, &mut afresh, self.watch)
     }
 }
 
@@ -183,22 +154,18 @@ fn input_record(
     }
     if place_of(input).is_some() {
         match answer {
-            Some(Answer::Hashed {
-                hashes,
-                size_bytes,
-                mtime_ns,
-                changed_during,
-            }) => {
-                fill(&mut record, hashes.clone(), *size_bytes, *changed_during);
+            Some(Ok(hashed)) => {
+                fill(&mut record, hashed.clone());
+                let found = (hashed.state.size_bytes, hashed.state.mtime_ns);
                 let seen = input.state.map(|state| (state.size_bytes, state.mtime_ns));
-                if seen.is_some_and(|seen| seen != (*size_bytes, *mtime_ns)) {
+                if seen.is_some_and(|seen| seen != found) {
                     add_note(
                         &mut record,
                         "changed by another program after the job had read it",
                     );
                 }
             }
-            Some(Answer::Not(reason)) => add_note(&mut record, &reason.to_string()),
+            Some(Err(reason)) => add_note(&mut record, &reason.to_string()),
             None => add_note(&mut record, "not hashed"),
         }
         return record;
@@ -287,22 +254,17 @@ fn output_record(selected: &SelectedOutput<'_>, answer: Option<Answer>) -> FileR
         return record;
     }
     match answer {
-        Some(Answer::Hashed {
-            hashes,
-            size_bytes,
-            changed_during,
-            ..
-        }) => fill(&mut record, hashes, size_bytes, changed_during),
-        Some(Answer::Not(reason)) => add_note(&mut record, &reason.to_string()),
+        Some(Ok(hashed)) => fill(&mut record, hashed),
+        Some(Err(reason)) => add_note(&mut record, &reason.to_string()),
         None => add_note(&mut record, "not hashed"),
     }
     record
 }
 
-fn fill(record: &mut FileRecord, hashes: Hashes, size_bytes: u64, changed_during: bool) {
-    record.hashes = hashes;
-    record.size_bytes = Some(size_bytes);
-    if changed_during {
+fn fill(record: &mut FileRecord, hashed: Hashed) {
+    record.hashes = hashed.hashes;
+    record.size_bytes = Some(hashed.size_bytes);
+    if hashed.changed_during {
         add_note(record, "changed while it was hashed");
     }
 }
