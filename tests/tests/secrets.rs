@@ -54,12 +54,22 @@ fn planted() -> Project {
     );
     project.write("train.py", format!("token = \"{}\"\n", CANARIES[0]));
     project.write(format!("data_{}.csv", CANARIES[0]), "1\n");
+    // Untracked files that are read are kept.
+    project.write(
+        "notes.ipynb",
+        r#"{"cells": [{"cell_type": "code", "source": ["api_key = \"hunter2canary\"\n"]}]}"#,
+    );
+    project.write("settings.toml", "[api]\ntoken = \"hunter2canary\"\n");
+    project.write(
+        "config.json",
+        "{\"api\": {\"secret_key\": \"hunter2canary\"}}\n",
+    );
     project
 }
 
 fn run(project: &Project) {
     let script = format!(
-        "cat train.py data_*.csv > out_{0}.csv; ls .roar/running; grep -rc {0} .roar/running; true",
+        "cat train.py data_*.csv notes.ipynb settings.toml config.json > out_{0}.csv; ls .roar/running; grep -rc {0} .roar/running; true",
         CANARIES[0]
     );
     let answer = roar_tests::transcript::Transcript::of(

@@ -10,5 +10,6 @@ pub mod launch;
 pub mod network;
 pub mod packages;
 pub mod select;
+pub mod sources;
 mod surroundings;
 pub mod trackers;

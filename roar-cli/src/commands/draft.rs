@@ -10,7 +10,7 @@ use crate::capture::hash::{FoundBeside, HashCache, Watch};
 use crate::capture::launch::LaunchWatch;
 use crate::capture::packages::{self, Notebook};
 use crate::capture::select::Facts;
-use crate::capture::{network, trackers};
+use crate::capture::{network, sources, trackers};
 use crate::lineage::step_identity;
 use crate::model::{
     CacheKey, CachedHash, Completeness, Conditions, GitState, HashAlgorithm, HostFacts, JobKind,
@@ -177,6 +177,7 @@ impl Draft {
         let software = packages::used(&used, &mut StoreCache(store));
         drop(phase);
         let _phase = timings::phase("launch, network, trackers, completeness");
+        let sources = sources::of(files.inputs.iter().map(|file| &file.path));
         network::name_from_hosts(&mut observation.network, &used);
         let server = self.conditions.environment.get("WANDB_BASE_URL");
         let trackers = trackers::runs(
@@ -205,6 +206,7 @@ impl Draft {
             conditions: Conditions {
                 software,
                 launch,
+                sources,
                 trackers,
                 gpu_use: observed.gpu.used,
                 network: observation.network,

@@ -9,6 +9,7 @@ use super::launch::Launch;
 use super::network::Network;
 use super::packages::Software;
 use super::raw::RawString;
+use super::source::HubSource;
 use super::tracker::TrackedRun;
 
 /// Everything around a job that is neither a file nor the machine. A document of the database:
@@ -29,6 +30,8 @@ pub struct Conditions {
     /// What its processes used of graphics processors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpu_use: Vec<GpuUse>,
+    /// Hubs that its inputs were downloaded from.
+    pub sources: Vec<HubSource>,
     /// Runs of experiment trackers that it wrote to.
     pub trackers: Vec<TrackedRun>,
 }

@@ -18,6 +18,7 @@ mod network;
 mod packages;
 mod raw;
 mod session;
+mod source;
 mod tracker;
 
 pub use artifact::{Digest, FileRecord, FilteredRecord, HashAlgorithm};
@@ -35,4 +36,5 @@ pub use network::{Endpoint, Network, Protocol};
 pub use packages::{Interpreter, Program, Software};
 pub use raw::RawString;
 pub use session::{Session, StepIdentity};
+pub use source::HubSource;
 pub use tracker::TrackedRun;

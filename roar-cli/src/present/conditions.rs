@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::{human, inert};
 use crate::model::{
-    Endpoint, GitState, GpuUse, HostFacts, Launch, Network, RawString, RedactedPlace, Redaction,
-    Software, TrackedRun,
+    Endpoint, GitState, GpuUse, HostFacts, HubSource, Launch, Network, RawString, RedactedPlace,
+    Redaction, Software, TrackedRun,
 };
 
 /// Commit, branch, remote, and whether more than the commit ran.
@@ -171,6 +171,19 @@ pub(super) fn gpu_lines(host: &HostFacts, used: &[GpuUse]) -> Vec<(&'static str,
         lines.push(("gpu use", used.join("\n             ")));
     }
     lines
+}
+
+/// A line for each repository of a hub that inputs came from.
+pub(super) fn source_lines(sources: &[HubSource]) -> Vec<String> {
+    let line = |source: &HubSource| {
+        let mut line = inert(&format!("{} {}", source.hub, source.name));
+        if let Some(revision) = &source.revision {
+            let _ = write!(line, " at {}", inert(revision));
+        }
+        let _ = write!(line, ", {}", human::count(source.files as usize, "file"));
+        line
+    };
+    sources.iter().map(line).collect()
 }
 
 /// A line for each run of a tracker.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::conditions::{
-    git_line, gpu_lines, launch_line, network_lines, redactions_line, software_lines,
+    git_line, gpu_lines, launch_line, network_lines, redactions_line, software_lines, source_lines,
     tracker_lines, untracked_line, variables_line,
 };
 use super::dag::{reference, state_style};
@@ -118,6 +118,7 @@ impl JobView<'_> {
             software,
             launch,
             network,
+            sources,
             trackers,
         } = &record.conditions;
         for (label, line) in gpu_lines(&record.host, gpu_use) {
@@ -128,6 +129,9 @@ impl JobView<'_> {
         }
         for (label, line) in software_lines(software) {
             facts.add(label, line);
+        }
+        if !sources.is_empty() {
+            facts.add("sources", source_lines(sources).join("\n             "));
         }
         if !trackers.is_empty() {
             facts.add("trackers", tracker_lines(trackers).join("\n             "));

@@ -9,8 +9,8 @@ use super::job::JobView;
 use super::{human, shell};
 use crate::model::{
     Basis, Digest, Endpoint, FileAccess, FileRecord, FilteredRecord, Gap, GitCondition, GpuUse,
-    Hashes, HostFacts, Interpreter, JobKind, Launch, LostEvents, Network, Program, RawString,
-    Redaction, Submodule, TrackedRun, UntrackedFile,
+    Hashes, HostFacts, HubSource, Interpreter, JobKind, Launch, LostEvents, Network, Program,
+    RawString, Redaction, Submodule, TrackedRun, UntrackedFile,
 };
 
 impl JobView<'_> {
@@ -102,6 +102,7 @@ impl JobView<'_> {
             launch: record.conditions.launch.as_ref(),
             network: network_document(&record.conditions.network),
             trackers: &record.conditions.trackers,
+            sources: &record.conditions.sources,
         })
     }
 }
@@ -168,6 +169,8 @@ struct JobDocument<'a> {
     network: NetworkDocument<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     trackers: &'a [TrackedRun],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sources: &'a [HubSource],
 }
 
 /// Endpoints that were contacted.

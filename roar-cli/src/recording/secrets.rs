@@ -88,6 +88,9 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
             texts.string(name, &RedactedPlace::Network);
         }
     }
+    for source in &mut conditions.sources {
+        texts.string(&mut source.name, &RedactedPlace::Files);
+    }
     for run in &mut conditions.trackers {
         texts.raw(&mut run.folder, &RedactedPlace::Trackers);
         texts.string(&mut run.id, &RedactedPlace::Trackers);

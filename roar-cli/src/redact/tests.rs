@@ -167,6 +167,10 @@ fn what_only_looks_like_a_secret_stays() {
         "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
         "the bearer of this letter",
         "commit 0123456789abcdef0123456789abcdef01234567",
+        "--run-id 3f2504e0-4f89-41d3-9a0c-0305e82c3301 --sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "\"image/png\": \"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==\"",
+        "torch==2.4.1+cu121\nnumpy==2.1.0\nsecretstorage==3.3.3\npasslib==1.7.4\nauthlib==1.3.2\ntokenizers==0.20.0",
+        "hydra.run.dir=outputs/2024-01-01/12-00-00 +trainer.max_tokens=4096",
         "",
     ] {
         let found = redactor.text(text.as_bytes());
