@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -171,11 +172,7 @@ impl User {
 
     /// The header of a request that is signed `ago` seconds ago.
     pub(crate) fn authorization(&self, method: &str, path: &str, body: &[u8], ago: i64) -> String {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs();
-        let seconds = now as i64 - ago;
+        let seconds = unix_seconds() - ago;
         let digest = (!body.is_empty()).then(|| hex(&Sha256::digest(body)));
         let text = glaas_api::auth::signed_text(seconds, method, path, digest.as_deref());
         format!(
@@ -185,8 +182,30 @@ impl User {
         )
     }
 
+    /// Sends a request that is signed with a nonce: the same may be sent twice in a second.
     pub(crate) fn send(&self, server: &Server, method: &str, path: &str, body: &[u8]) -> Reply {
-        let header = self.authorization(method, path, body, 0);
+        static NONCES: AtomicU64 = AtomicU64::new(0);
+        let number = NONCES.fetch_add(1, Ordering::Relaxed);
+        let nonce = format!("{:08}-{number:012}", std::process::id());
+        let seconds = unix_seconds();
+        let digest = if body.is_empty() {
+            String::new()
+        } else {
+            hex(&Sha256::digest(body))
+        };
+        let text = glaas_api::auth::signed_text_with_nonce(
+            seconds,
+            &nonce,
+            method,
+            &server.address,
+            path,
+            &digest,
+        );
+        let header = format!(
+            "GlaasSignature keyid=\"{}\" ts=\"{seconds}\" nonce=\"{nonce}\" sig=\"{}\"",
+            self.fingerprint,
+            self.signature(&text)
+        );
         server
             .send(method, path, &[("Authorization", &header)], body)
             .expect("an answer")
@@ -209,6 +228,11 @@ impl User {
             *self.fingerprint
         );
     }
+}
+
+pub(crate) fn unix_seconds() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("after 1970").as_secs() as i64
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::machine::{Server, User, base64};
+use super::machine::{Server, User, base64, unix_seconds};
 
 const SESSION: &str = "5e55105e55105e55105e55105e55105e55105e55105e55105e55105e55105e55";
 
@@ -268,10 +268,7 @@ pub(super) fn guards(database: &str) {
         Some(401)
     );
     // Bound to a host and a nonce.
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("now")
-        .as_secs() as i64;
+    let now = unix_seconds();
     let nonce = "0123456789abcdef";
     let with_nonce = |host: &str, nonce: &str| {
         let text =
