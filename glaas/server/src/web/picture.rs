@@ -33,7 +33,6 @@ pub(super) struct JobBox {
     pub(super) text: String,
     pub(super) under: String,
     pub(super) title: String,
-    pub(super) label: String,
     pub(super) class: &'static str,
 }
 
@@ -70,10 +69,6 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
             text: cut(&format!("{} {name}", step(summary)), 25),
             under: format!("{outcome} · {}", duration(summary.duration_seconds)),
             title: cut(&summary.command, 400),
-            label: cut(
-                &format!("{} {}, {outcome}", step(summary), summary.command),
-                200,
-            ),
             class: if Some(*job) == chosen {
                 "chosen"
             } else if summary.exit_code == Some(0) {
