@@ -227,12 +227,12 @@ struct Sessions {
 /// Where a listing goes on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct From {
+pub(super) struct Onward {
     cursor: Option<i64>,
 }
 
-pub(super) async fn sessions(State(app): State<App>, Query(from): Query<From>) -> Page {
-    let before = from.cursor.unwrap_or(i64::MAX);
+pub(super) async fn sessions(State(app): State<App>, Query(onward): Query<Onward>) -> Page {
+    let before = onward.cursor.unwrap_or(i64::MAX);
     let found = in_read!(app.database, tx => store::page(tx, NOBODY, before, 51).await)?;
     let next = found
         .get(49)

@@ -74,6 +74,16 @@ fn every_kind_of_key_signs() {
 }
 
 #[test]
+fn sqlite_registers_in_one_piece() {
+    on_sqlite(suite::registers_in_one_piece);
+}
+
+#[test]
+fn postgres_registers_in_one_piece() {
+    on_postgres(suite::registers_in_one_piece);
+}
+
+#[test]
 fn bad_requests_are_refused() {
     on_sqlite(suite::bad_requests);
 }

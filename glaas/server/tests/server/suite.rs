@@ -406,6 +406,54 @@ pub(super) fn two_servers(database: &str) {
     );
 }
 
+/// The newer client's way: all under a token, then final at once; the same again is the same.
+pub(super) fn registers_in_one_piece(database: &str) {
+    let server = Server::start(database, &["--allow-anonymous"]);
+    let post = |path: &str, token: &str, body: &Value| {
+        let header = format!("RegistrationSession {token}");
+        let headers: &[(&str, &str)] = match token {
+            "" => &[],
+            _ => &[("Authorization", &header)],
+        };
+        let body = body.to_string();
+        let sent = server.send("POST", path, headers, body.as_bytes());
+        sent.expect("an answer")
+    };
+    let mut hashes = Vec::new();
+    for _ in 0..2 {
+        let open = json!({ "mode": "anonymous_public" });
+        let opened = post("/api/v1/registration-sessions", "", &open).data();
+        let text = |name: &str| opened[name].as_str().expect("a text").to_owned();
+        let token = text("registration_session_token");
+        let at = format!(
+            "/api/v1/registration-sessions/{}",
+            text("registration_session_id")
+        );
+        let jobs = json!({ "jobs": [job("aaaa1111", "python x.py", 1)] });
+        let made = post(&format!("{at}/jobs/batch"), &token, &jobs).data();
+        assert_eq!(
+            (&made["created_count"], &made["errors"]),
+            (&json!(1), &json!([]))
+        );
+        let files = json!({ "artifacts": [{ "hash": hash("x"), "path": "x" }] });
+        let outputs = format!("{at}/jobs/aaaa1111/outputs");
+        assert_eq!(post(&outputs, "", &files).status, 401);
+        assert_eq!(post(&outputs, "wrong", &files).status, 401);
+        assert_eq!(post(&outputs, &token, &files).data()["outputs_linked"], 1);
+        let finalize = format!("{at}/finalize");
+        let missing = json!({ "expected": { "jobs": 2 } });
+        assert_eq!(post(&finalize, &token, &missing).status, 400);
+        let whole = json!({ "git_commit": "abcdef01", "expected": { "jobs": 1, "outputs": 1 } });
+        let done = post(&finalize, &token, &whole).data();
+        assert_eq!(post(&finalize, &token, &whole).data()["hash"], done["hash"]);
+        assert_eq!(post(&outputs, &token, &files).status, 409);
+        hashes.push(done["hash"].as_str().expect("a hash").to_owned());
+    }
+    assert_eq!(hashes[0], hashes[1]);
+    let path = format!("/api/v1/public/sessions/{}/reproduction", hashes[0]);
+    assert_eq!(uids(&server.get(&path).data()), ["aaaa1111"]);
+}
+
 pub(super) fn bad_requests(database: &str) {
     let server = Server::start(
         database,

@@ -144,14 +144,7 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
     } = prepared?;
     let phase = timings::phase("constants, relocate");
     patch_globals(&mut object, config, &layout, debug)?;
-    create_maps(
-        &mut object,
-        &mut maps,
-        is_constant,
-        config,
-        sizes,
-        debug,
-    )?;
+    create_maps(&mut object, &mut maps, is_constant, config, sizes, debug)?;
     let sections: HashSet<usize> = object
         .functions
         .keys()
