@@ -154,7 +154,10 @@ fn project_root(root: PathBuf) -> PathBuf {
 }
 
 /// The content found, at the path asked for or where it was last met.
-fn target(store: &Store, found: &FoundArtifact) -> Result<Place, CommandError> {
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn target(store: &Store, found: &FoundArtifact) -> Result<Place, CommandError> {
     let path = match &found.asked {
         Some(asked) => asked.path.clone(),
         None => store
@@ -183,9 +186,9 @@ fn first_readers(jobs: &[LineageJob]) -> HashMap<(&RawString, &Option<Digest>), 
 }
 
 /// Producers as the store knows them; remembers the jobs it met.
-struct Recorded<'a> {
-    store: &'a Store,
-    known: HashMap<i64, JobSummary>,
+pub(super) struct Recorded<'a> {
+    pub(super) store: &'a Store,
+    pub(super) known: HashMap<i64, JobSummary>,
 }
 
 impl Producers for Recorded<'_> {
@@ -212,5 +215,13 @@ impl Producers for Recorded<'_> {
             job.inputs,
             job.outputs,
         )))
+    }
+
+    fn writer_of(&mut self, path: &RawString, before: i64) -> Result<Option<i64>, StoreError> {
+        let uses = self.store.uses_of_path(path)?;
+        let writer = uses
+            .into_iter()
+            .find(|one| one.produced && one.job.id < before);
+        Ok(writer.map(|writer| writer.job.id))
     }
 }

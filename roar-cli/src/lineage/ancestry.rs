@@ -35,6 +35,13 @@ pub trait Producers {
     /// # Errors
     /// The record cannot be read.
     fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, Self::Error>;
+
+    /// The last job before `before` that wrote `path`, whatever it wrote: where a job changed a
+    /// file that it found, nobody knows what it found.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    fn writer_of(&mut self, path: &RawString, before: i64) -> Result<Option<i64>, Self::Error>;
 }
 
 /// Where a content came from.
@@ -118,7 +125,10 @@ fn find<P: Producers>(
     let elsewhere = place.size_bytes != Some(0);
     match &place.hash {
         Some(hash) => producers.producer_of(hash, &place.path, before, elsewhere),
-        None => Ok(None),
+        None => match before {
+            Some(before) => producers.writer_of(&place.path, before),
+            None => Ok(None),
+        },
     }
 }
 
@@ -202,6 +212,12 @@ mod tests {
         fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, Infallible> {
             Ok(self.0.iter().find(|e| e.job_id == job_id).cloned())
         }
+
+        fn writer_of(&mut self, path: &RawString, before: i64) -> Result<Option<i64>, Infallible> {
+            let earlier = self.0.iter().rev().filter(|e| e.job_id < before);
+            let mut writers = earlier.filter(|e| e.outputs.iter().any(|o| o.path == *path));
+            Ok(writers.next().map(|e| e.job_id))
+        }
     }
 
     /// `expected`: job ids with depths; then unsourced places; then `cut`.
@@ -252,6 +268,13 @@ mod tests {
             "1/3 2/2 3/1",
         );
         check("1: d=A > d=A", ("d", "A"), None, "1/1 d");
+        // Changed in place: what was found there is not known, but who wrote it is.
+        check(
+            "1: > d=A\n2: d=? > d=B\n3: d=? e=? > d=C",
+            ("d", "C"),
+            None,
+            "1/3 2/2 3/1 e",
+        );
         // A consumer knows only what was there before it.
         check(
             "1: > a=X\n2: a=X > b=Y\n3: > a=X",

@@ -13,6 +13,7 @@
 //! - [`diff`] compares two jobs, layer by layer.
 //! - [`order`] puts dependencies first.
 //! - [`ancestry`] walks from one content back to its sources.
+//! - [`portable`] frees records from their machine and orders them for running again.
 
 pub mod ancestry;
 pub mod artifacts;
@@ -21,6 +22,7 @@ pub mod diff;
 pub mod graph;
 pub mod identity;
 pub mod order;
+pub mod portable;
 pub mod state;
 #[cfg(test)]
 mod testing;

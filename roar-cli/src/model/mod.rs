@@ -16,6 +16,7 @@ mod job;
 mod launch;
 mod network;
 mod packages;
+mod portable;
 mod raw;
 mod session;
 mod source;
@@ -34,6 +35,7 @@ pub use job::{Basis, FileAccess, HostFacts, JobKind, JobRecord, JobState, Outcom
 pub use launch::{Launch, Rank};
 pub use network::{Endpoint, Network, Protocol};
 pub use packages::{Interpreter, Program, Software};
+pub use portable::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
 pub use raw::RawString;
 pub use session::{Session, StepIdentity};
 pub use source::HubSource;
