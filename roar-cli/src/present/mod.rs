@@ -25,6 +25,8 @@ mod picture;
 pub mod pop;
 pub mod progress;
 pub mod report;
+pub mod reproduce;
+pub mod script;
 pub mod session;
 pub mod shell;
 pub mod style;
@@ -33,6 +35,7 @@ pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod timings;
 pub mod ui;
+pub mod verdict;
 pub mod verify;
 
 pub use style::Style;

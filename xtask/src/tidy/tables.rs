@@ -35,6 +35,12 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
         &["capture", "error", "project", "settings", "store", "trace"],
     ),
     (
+        "reproduce",
+        &[
+            "capture", "clock", "error", "lineage", "model", "project", "settings", "store",
+        ],
+    ),
+    (
         "present",
         &[
             "diagnosis",
@@ -42,6 +48,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
             "lineage",
             "model",
             "recording",
+            "reproduce",
             "settings",
             "store",
             "timings",

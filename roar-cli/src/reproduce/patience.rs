@@ -1,0 +1,77 @@
+//! Waiting for a child, with a limit of time where one is set.
+
+use std::process::Child;
+use std::time::Duration;
+
+use super::error::ReproduceError;
+use crate::clock;
+
+/// How often is looked whether something has come to its end.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a command has to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The status of the child as a shell would show it; none when it took longer than `timeout` and was
+/// ended.
+///
+/// # Errors
+/// It cannot be waited for.
+pub(super) fn wait(
+    child: &mut Child,
+    timeout: Option<Duration>,
+) -> Result<Option<i32>, ReproduceError> {
+    let failed = |error| ReproduceError::io("wait for", "roar run")(error);
+    let Some(timeout) = timeout else {
+        return child.wait().map(shell_status).map(Some).map_err(failed);
+    };
+    let end_ns = deadline(timeout);
+    while clock::now_ns() < end_ns {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(Some(shell_status(status)));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    // roar hands it on to the command, and records what the command did.
+    ask_to_end(child);
+    let end_ns = deadline(GRACE);
+    while clock::now_ns() < end_ns {
+        if child.try_wait().map_err(failed)?.is_some() {
+            return Ok(None);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    child.kill().map_err(failed)?;
+    child.wait().map_err(failed)?;
+    Ok(None)
+}
+
+fn deadline(patience: Duration) -> i64 {
+    let patience = i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX);
+    clock::now_ns().saturating_add(patience)
+}
+
+#[cfg(unix)]
+fn ask_to_end(child: &Child) {
+    let process = i32::try_from(child.id()).ok();
+    if let Some(process) = process.and_then(rustix::process::Pid::from_raw) {
+        // One that has just ended needs no asking.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn ask_to_end(_child: &Child) {}
+
+fn shell_status(status: std::process::ExitStatus) -> i32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt as _;
+        status
+            .code()
+            .or(status.signal().map(|signal| 128 + signal))
+            .unwrap_or(1)
+    }
+    #[cfg(not(unix))]
+    status.code().unwrap_or(1)
+}
