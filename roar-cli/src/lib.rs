@@ -22,6 +22,7 @@ pub mod privilege;
 pub mod project;
 pub mod recording;
 pub mod redact;
+pub mod register;
 pub mod reproduce;
 pub mod settings;
 pub mod store;

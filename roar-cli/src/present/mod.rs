@@ -24,6 +24,7 @@ pub mod paths;
 mod picture;
 pub mod pop;
 pub mod progress;
+pub mod register;
 pub mod report;
 pub mod reproduce;
 pub mod script;

@@ -153,6 +153,24 @@ pub static KEYS: &[Key] = &[
         doc: "A folder of which a job read or wrote so many files is one collection (0: none is)",
     },
     Key {
+        name: "glaas.url",
+        kind: Kind::Text,
+        default: "https://api.glaas.ai",
+        doc: "The lineage server",
+    },
+    Key {
+        name: "glaas.web_url",
+        kind: Kind::Text,
+        default: "https://glaas.ai",
+        doc: "The lineage server's web pages, for links",
+    },
+    Key {
+        name: "glaas.key",
+        kind: Kind::Text,
+        default: "",
+        doc: "The SSH key that the lineage server knows you by; the first of ~/.ssh/id_ed25519, id_rsa, id_ecdsa when empty",
+    },
+    Key {
         name: "registration.omit.enabled",
         kind: Kind::Bool,
         default: "true",

@@ -177,8 +177,14 @@ fn parse(key: &'static Key, text: &str, origin: Origin) -> Result<Value, Setting
         })
 }
 
+/// Variables that have names of their own.
+const VARIABLES: &[(&str, &str)] = &[("GLAAS_URL", "glaas.url"), ("ROAR_SSH_KEY", "glaas.key")];
+
 /// None for a variable that is not a setting.
 fn key_of_variable(name: &str) -> Result<Option<&'static Key>, SettingsError> {
+    if let Some((_, key)) = VARIABLES.iter().find(|(variable, _)| *variable == name) {
+        return find(key, Origin::Variable(name.to_owned())).map(Some);
+    }
     let Some(key) = name.strip_prefix("ROAR_").filter(|key| key.contains("__")) else {
         return Ok(None);
     };

@@ -27,8 +27,8 @@ pub use file::{default_config, set};
 pub use keys::{KEYS, Key, find};
 pub use layers::{Entry, Layers, Resolved, Source, load};
 pub use typed::{
-    CollectionSettings, FilterSettings, GitSettings, HashSettings, LogLevel, LoggingSettings,
-    OnLoss, OutputSettings, RecordSettings, RegistrationSettings, Settings, TracerChoice,
-    TracerSettings,
+    CollectionSettings, FilterSettings, GitSettings, GlaasSettings, HashSettings, LogLevel,
+    LoggingSettings, OnLoss, OutputSettings, RecordSettings, RegistrationSettings, Settings,
+    TracerChoice, TracerSettings,
 };
 pub use value::{Kind, Value};

@@ -87,6 +87,7 @@ fn every_key_reaches_the_typed_settings() {
             }
             (Kind::Choices(words), _) => words[1].to_owned(),
             (Kind::Number, _) => "7".to_owned(),
+            (Kind::Text, _) => "another".to_owned(),
             _ => "*.log".to_owned(),
         };
         let mut layers = Layers::default();

@@ -21,6 +21,8 @@ pub struct Settings {
     pub record: RecordSettings,
     /// `collections.*`
     pub collections: CollectionSettings,
+    /// `glaas.*`
+    pub glaas: GlaasSettings,
     /// `registration.*`
     pub registration: RegistrationSettings,
     /// `logging.*`
@@ -121,6 +123,17 @@ pub struct CollectionSettings {
     pub min_files: u64,
 }
 
+/// The lineage server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlaasSettings {
+    /// Its address.
+    pub url: String,
+    /// The address of its pages.
+    pub web_url: String,
+    /// The file of the key; empty for the usual ones.
+    pub key: String,
+}
+
 /// What is left out of whatever leaves the machine, and of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationSettings {
@@ -209,6 +222,11 @@ impl Settings {
             },
             collections: CollectionSettings {
                 min_files: values.number("collections.min_files"),
+            },
+            glaas: GlaasSettings {
+                url: values.text("glaas.url"),
+                web_url: values.text("glaas.web_url"),
+                key: values.text("glaas.key"),
             },
             registration: RegistrationSettings {
                 omit: values.on("registration.omit.enabled"),

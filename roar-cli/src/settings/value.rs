@@ -19,6 +19,8 @@ pub enum Kind {
     Words,
     /// A whole number.
     Number,
+    /// Any text; none by default where it is empty.
+    Text,
 }
 
 /// A value of some kind.
@@ -29,7 +31,7 @@ pub enum Value {
     Bool(bool),
     /// Of [`Kind::Number`].
     Number(u64),
-    /// Of [`Kind::Choice`].
+    /// Of [`Kind::Choice`] and [`Kind::Text`].
     Text(String),
     /// Of [`Kind::Choices`], [`Kind::Globs`] and [`Kind::Words`].
     List(Vec<String>),
@@ -67,7 +69,7 @@ impl Kind {
                 Ok(number) => self.check(Value::Number(number)),
                 Err(_) => Err(self.refused()),
             },
-            Self::Choice(_) => self.check(Value::Text(text.trim().to_owned())),
+            Self::Choice(_) | Self::Text => self.check(Value::Text(text.trim().to_owned())),
             Self::Choices(_) | Self::Globs | Self::Words => self.check(Value::List(list(text))),
         }
     }
@@ -80,7 +82,7 @@ impl Kind {
                 .as_integer()
                 .and_then(|number| number.try_into().ok())
                 .map(Value::Number),
-            Self::Choice(_) => value.as_str().map(|text| Value::Text(text.to_owned())),
+            Self::Choice(_) | Self::Text => value.as_str().map(|text| Value::Text(text.to_owned())),
             Self::Choices(_) | Self::Globs | Self::Words => value
                 .as_array()
                 .and_then(|array| array.iter().map(toml_edit::Value::as_str).collect())
@@ -128,6 +130,7 @@ impl Kind {
             Self::Globs => "a list of path patterns".to_owned(),
             Self::Words => "a list of words".to_owned(),
             Self::Number => "a whole number, 0 or more".to_owned(),
+            Self::Text => "a text".to_owned(),
         };
         Refused { expected }
     }

@@ -29,6 +29,7 @@ mod packages;
 mod place;
 mod pop;
 mod quiet;
+mod registrations;
 mod rows;
 pub mod running;
 mod schema;

@@ -72,6 +72,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_conditions.sql"),
     include_str!("migrations/0003_package_notes.sql"),
     include_str!("migrations/0004_overview.sql"),
+    include_str!("migrations/0005_registrations.sql"),
 ];
 
 /// The schema of this roar.

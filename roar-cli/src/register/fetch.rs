@@ -1,0 +1,107 @@
+//! Bringing a lineage back from a server.
+
+use std::collections::BTreeSet;
+
+use glaas_api::artifacts::ArtifactRecord;
+use glaas_api::lineage::{CLOSURE_VERSION, Closure};
+use glaas_api::paths;
+
+use super::client::Client;
+use super::document::{hashes, portable};
+use super::error::RegisterError;
+use crate::model::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
+
+/// What a server knows of an artifact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetched {
+    /// Everything that led to it.
+    pub lineage: PortableLineage,
+    /// What is missing from that, in words.
+    pub gaps: Vec<String>,
+}
+
+/// Everything that led to the artifact whose hash begins with `prefix`; none when the server
+/// knows no such artifact.
+///
+/// # Errors
+/// The server does not answer, or the prefix means several.
+pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, RegisterError> {
+    if !client.features()?.reproduction {
+        // A published server: it may know the artifact, but not enough to make it again.
+        let found: Option<ArtifactRecord> = client.get(&paths::artifact(prefix))?;
+        return Ok(found.map(|artifact| Fetched {
+            lineage: PortableLineage {
+                version: PORTABLE_VERSION,
+                targets: vec![target(&artifact, None)],
+                jobs: Vec::new(),
+            },
+            gaps: vec![format!(
+                "{} does not give what is needed to run the jobs again",
+                client.server()
+            )],
+        }));
+    }
+    let found: Option<Closure> = client.get(&paths::artifact_closure(prefix))?;
+    let Some(closure) = found else {
+        return Ok(None);
+    };
+    let mut gaps = Vec::new();
+    if closure.version > CLOSURE_VERSION {
+        gaps.push("the server is newer than this roar".to_owned());
+    }
+    if closure.hidden_jobs > 0 {
+        gaps.push(format!("the server left {} jobs out", closure.hidden_jobs));
+    }
+    // As they were recorded: a job consumes what earlier ones made. Numbers say so within one
+    // registration, times where there are several.
+    let sessions: BTreeSet<&str> = closure
+        .jobs
+        .iter()
+        .map(|job| job.summary.session_hash.as_str())
+        .collect();
+    let mut order: Vec<(i64, PortableJob)> = Vec::with_capacity(closure.jobs.len());
+    for job in &closure.jobs {
+        match portable(job) {
+            Ok(portable) => {
+                let sequence = job
+                    .document
+                    .as_ref()
+                    .map_or(0, |document| document.sequence);
+                let key = if sessions.len() > 1 {
+                    portable.started_at_ns
+                } else {
+                    sequence
+                };
+                order.push((key, portable));
+            }
+            Err(gap) => gaps.push(gap),
+        }
+    }
+    order.sort_by_key(|(key, _)| *key);
+    let jobs: Vec<PortableJob> = order.into_iter().map(|(_, job)| job).collect();
+    let hash = hashes(&closure.artifact.hash, &closure.artifact.hashes);
+    let made = jobs
+        .iter()
+        .rev()
+        .flat_map(|job| &job.outputs)
+        .find(|output| output.hash().is_some() && output.hash() == hash.values().next());
+    let targets = vec![target(&closure.artifact, made)];
+    Ok(Some(Fetched {
+        lineage: PortableLineage {
+            version: PORTABLE_VERSION,
+            targets,
+            jobs,
+        },
+        gaps,
+    }))
+}
+
+fn target(artifact: &ArtifactRecord, made: Option<&PortableFile>) -> PortableFile {
+    let path = made.map(|made| made.path.clone());
+    PortableFile {
+        path: path.unwrap_or_else(|| artifact.path.clone().unwrap_or_default().into()),
+        hashes: hashes(&artifact.hash, &artifact.hashes),
+        size_bytes: artifact.size,
+        note: None,
+    }
+}
