@@ -98,6 +98,7 @@ const EBPF: &[Want] = &[
 /// exclude each other.
 const TEST: &[Want] = &[
     program("git", "git"),
+    program("openssh-client", "ssh-keygen"),
     program("gcc", "gcc"),
     program("make", "make"),
     program("tar", "tar"),

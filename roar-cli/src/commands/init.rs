@@ -98,7 +98,10 @@ fn look(project: &Project) -> Result<bool, CommandError> {
 }
 
 /// Makes what is missing: also mends a project whose making was interrupted.
-fn create(project: &Project) -> Result<(), CommandError> {
+///
+/// # Errors
+/// Something of it cannot be written.
+pub(super) fn create(project: &Project) -> Result<(), CommandError> {
     let directory = project.directory();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

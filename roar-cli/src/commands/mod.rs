@@ -2,13 +2,16 @@
 
 #[cfg(target_os = "linux")]
 mod again;
+mod auth;
 mod config;
+mod connection;
 mod dag;
 mod diff;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod draft;
 mod env;
+mod gather;
 mod init;
 mod lineage;
 mod log;
@@ -19,6 +22,8 @@ mod overrides;
 mod pop;
 mod reading;
 mod reference;
+mod register;
+mod reproduce;
 #[cfg(target_os = "linux")]
 mod rerun;
 mod reset;
@@ -72,6 +77,9 @@ enum Command {
     Status(status::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Reproduce(reproduce::Args),
+    Register(register::Args),
+    Auth(auth::Args),
     #[cfg(target_os = "linux")]
     Run(run::RunArgs),
     /// Run a build step: as `run`, and before the pipeline steps when a pipeline is reproduced.
@@ -131,6 +139,9 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Reset(args) => reset::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Diff(args) => diff::run(context, &args),
+        Command::Reproduce(args) => reproduce::run(context, &args),
+        Command::Register(args) => register::run(context, &args),
+        Command::Auth(args) => auth::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         #[cfg(target_os = "linux")]
         Command::Run(args) => run::run(&args, JobKind::Run, context),

@@ -1,0 +1,165 @@
+//! The lineage of contents, from the record, in the form that is the same on every machine.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::lineage::Recorded;
+use crate::capture::git;
+use crate::error::CommandError;
+use crate::lineage::Place;
+use crate::lineage::ancestry::ancestry;
+use crate::lineage::portable::{below, portable};
+use crate::model::{
+    HashAlgorithm, Hashes, JobKind, PORTABLE_VERSION, PortableFile, PortableLineage, StoredJob,
+};
+use crate::project::Project;
+use crate::store::{FileRef, JobQuery, Store};
+
+/// Everything that led to the targets: the jobs, the build steps of their sessions, and the other
+/// parts of distributed launches.
+///
+/// # Errors
+/// The record cannot be read.
+pub(super) fn lineage(
+    store: &Store,
+    project: &Project,
+    targets: &[Place],
+) -> Result<PortableLineage, CommandError> {
+    let mut gathered = Gathered {
+        store,
+        jobs: BTreeSet::new(),
+    };
+    for target in targets {
+        gathered.add_ancestors(target)?;
+    }
+    gathered.add_builds()?;
+    gathered.add_launches()?;
+    let top = git::open(&project.root)
+        .ok()
+        .flatten()
+        .and_then(|repository| repository.top().map(std::path::Path::to_path_buf));
+    let mut jobs = Vec::with_capacity(gathered.jobs.len());
+    for id in &gathered.jobs {
+        if let Some(StoredJob {
+            step_number,
+            record,
+            ..
+        }) = store.job(*id)?
+        {
+            jobs.push(portable(
+                &record,
+                step_number,
+                &project.root,
+                top.as_deref(),
+            ));
+        }
+    }
+    let roots: BTreeSet<_> = jobs.iter().map(|job| job.root.clone()).collect();
+    let targets = targets.iter().map(|place| {
+        let path = roots.iter().find_map(|root| below(&place.path, root));
+        PortableFile {
+            path: path.unwrap_or_else(|| place.path.clone()),
+            hashes: place
+                .hash
+                .iter()
+                .map(|hash| (HashAlgorithm::Blake3, hash.clone()))
+                .collect::<Hashes>(),
+            size_bytes: place.size_bytes,
+            note: None,
+        }
+    });
+    Ok(PortableLineage {
+        version: PORTABLE_VERSION,
+        targets: targets.collect(),
+        jobs,
+    })
+}
+
+struct Gathered<'a> {
+    store: &'a Store,
+    /// Database ids.
+    jobs: BTreeSet<i64>,
+}
+
+impl Gathered<'_> {
+    fn add_ancestors(&mut self, place: &Place) -> Result<(), CommandError> {
+        let mut recorded = Recorded {
+            store: self.store,
+            known: HashMap::new(),
+        };
+        let found = ancestry(place, None, &mut recorded)?;
+        let jobs = found.jobs.iter().map(|ancestor| ancestor.execution.job_id);
+        self.jobs.extend(jobs);
+        Ok(())
+    }
+
+    /// Build steps of the sessions that are met, as they last succeeded.
+    fn add_builds(&mut self) -> Result<(), CommandError> {
+        let Some(last) = self.jobs.last().copied() else {
+            return Ok(());
+        };
+        for session in self.sessions()? {
+            let query = JobQuery {
+                session: Some(session),
+                ..JobQuery::default()
+            };
+            let mut steps = BTreeSet::new();
+            for job in self.store.job_summaries(&query)? {
+                let counts =
+                    job.kind == JobKind::Build && job.outcome.succeeded() && job.id <= last;
+                if !counts || !steps.insert(job.step_number) {
+                    continue;
+                }
+                self.jobs.insert(job.id);
+                for FileRef {
+                    path,
+                    hash,
+                    size_bytes,
+                } in self.store.job_with_files(job)?.inputs
+                {
+                    self.add_ancestors(&Place {
+                        path,
+                        hash,
+                        size_bytes,
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The jobs of other machines, or of other ranks, that were part of the same launch.
+    fn add_launches(&mut self) -> Result<(), CommandError> {
+        let launch_of = |store: &Store, id: i64| -> Result<Option<String>, CommandError> {
+            let job = store.job(id)?;
+            Ok(job.and_then(|job| job.record.conditions.launch?.id))
+        };
+        let mut launches = BTreeSet::new();
+        for id in &self.jobs {
+            launches.extend(launch_of(self.store, *id)?);
+        }
+        if launches.is_empty() {
+            return Ok(());
+        }
+        for session in self.sessions()? {
+            let query = JobQuery {
+                session: Some(session),
+                ..JobQuery::default()
+            };
+            for job in self.store.job_summaries(&query)? {
+                let launch = launch_of(self.store, job.id)?;
+                if launch.is_some_and(|launch| launches.contains(&launch)) {
+                    self.jobs.insert(job.id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sessions(&self) -> Result<BTreeSet<i64>, CommandError> {
+        let mut sessions = BTreeSet::new();
+        for id in &self.jobs {
+            sessions.extend(self.store.job(*id)?.map(|job| job.session_id));
+        }
+        Ok(sessions)
+    }
+}
