@@ -1,5 +1,6 @@
 //! Waiting for a child, with a limit of time where one is set.
 
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
@@ -8,6 +9,37 @@ use crate::clock;
 
 /// How often is looked whether something has come to its end.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// The variable by which processes of a reproduction are known, from their start on, whatever
+/// becomes of the roar that started them. Its value is the folder.
+pub(super) const AT_WORK: &str = "ROAR_REPRODUCTION";
+
+/// Whether another process works in a reproduction.
+#[cfg(target_os = "linux")]
+pub(super) fn is_anyone_at_work(root: &Path) -> bool {
+    let mark = [
+        AT_WORK.as_bytes(),
+        b"=",
+        root.as_os_str().as_encoded_bytes(),
+    ]
+    .concat();
+    let own = std::process::id();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|process| *process != own)
+        .any(|process| {
+            // One that ended meanwhile, or is another user's, has none to read.
+            let environment = std::fs::read(format!("/proc/{process}/environ"));
+            environment.is_ok_and(|text| text.split(|byte| *byte == 0).any(|one| one == mark))
+        })
+}
+
+/// Where processes cannot be looked at, nobody is waited for.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_anyone_at_work(_root: &Path) -> bool {
+    false
+}
 
 /// How long a command has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);

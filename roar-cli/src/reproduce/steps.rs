@@ -21,7 +21,7 @@ use crate::lineage::portable::{below, portable};
 use crate::model::{Digest, JobKind, PortableFile, PortableJob, RawString};
 use crate::project::Project;
 use crate::settings::variables::{self, Variables};
-use crate::store::{Blobs, JobQuery, Store, running};
+use crate::store::{Blobs, JobQuery, Store};
 
 /// What stands in the place of a secret.
 const REDACTED: &[u8] = b"[redacted:";
@@ -101,7 +101,7 @@ impl Reproduction<'_> {
     /// # Errors
     /// The code, an input or a package is not to be had, or roar cannot run a step.
     pub fn run(&self, state: &mut State) -> Result<Ending, ReproduceError> {
-        self.wait_for_leftovers()?;
+        self.wait_for_leftovers();
         let mut current = None;
         let mut again = false;
         if !state.prepared {
@@ -145,14 +145,10 @@ impl Reproduction<'_> {
         Ok(Ending::Complete)
     }
 
-    /// A `roar run` of an interrupted reproduction may still be at work.
-    fn wait_for_leftovers(&self) -> Result<(), ReproduceError> {
-        let alive = || {
-            running::alive(self.project)
-                .map_err(|error| ReproduceError::Impossible(error.to_string()))
-        };
+    /// A step of an interrupted reproduction may still be at work.
+    fn wait_for_leftovers(&self) {
         let mut told = false;
-        while !alive()?.is_empty() {
+        while patience::is_anyone_at_work(self.root()) {
             if !told {
                 (self.tell)(Progress::Note(
                     "a step of the interrupted reproduction is still running; waiting for its end",
@@ -161,7 +157,6 @@ impl Reproduction<'_> {
             }
             std::thread::sleep(patience::PAUSE);
         }
-        Ok(())
     }
 
     /// Fetches the code and puts what no step makes into its place.
@@ -446,6 +441,7 @@ impl Reproduction<'_> {
             )
             .current_dir(folder)
             .env("PWD", folder)
+            .env(patience::AT_WORK, self.root())
             .stdin(Stdio::null());
         // The commands' output is no data of roar's.
         #[cfg(unix)]
