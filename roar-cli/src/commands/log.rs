@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Only jobs whose name or command contains this text; upper and lower case are the same.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     grep: Option<String>,
     /// The jobs of every session.
     #[arg(long, conflicts_with = "session")]

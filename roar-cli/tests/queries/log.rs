@@ -132,3 +132,17 @@ fn a_closed_pipe_is_quiet() {
         assert!(output.status.success(), "{arguments:?}");
     }
 }
+
+/// Options are what commands are looked for by.
+#[test]
+fn a_text_that_begins_like_an_option_is_looked_for() {
+    let project = pipeline();
+    let found = project.roar(&["log", "--grep", "--lr", "--json"]).json();
+    let uids: Vec<&str> = found
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|job| job["job_uid"].as_str())
+        .collect();
+    assert_eq!(uids, ["00000002"]);
+}
