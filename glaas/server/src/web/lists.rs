@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::in_read;
 use crate::store::{NOBODY, StoreError, artifacts as contents, search as find, sessions as store};
 
-/// Beyond this, home says "and more" instead of counting.
-const COUNTED: i64 = 1_000_000;
+/// Beyond this, home says "+" instead of counting on.
+const COUNTED: i64 = 10_000;
 
 #[derive(Template)]
 #[template(path = "home.html")]
