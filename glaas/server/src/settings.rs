@@ -79,7 +79,7 @@ pub struct Settings {
         global = true
     )]
     pub database: String,
-    /// URL that links to this server begin with, e.g. https://glaas.example.org
+    /// URL that links to this server begin with, as users reach it
     #[arg(long, env = "GLAAS_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Let anyone publish without a key, for everyone to see

@@ -1,7 +1,7 @@
 //! The database: SQLite within the process, or an engine that speaks PostgreSQL's protocol.
 //!
 //! Every statement is written once, in the part of SQL that all engines share, with `$1`, `$2`, …
-//! for values; [`sqlite`] and [`postgres`] only carry statements and
+//! for values; `sqlite` and `postgres` only carry statements and
 //! values. Work is done in transactions: [`write!`](crate::in_write) repeats one that another
 //! server process got in the way of, so that what it runs must be repeatable.
 //!
