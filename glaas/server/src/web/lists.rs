@@ -76,7 +76,7 @@ type Field = (&'static str, &'static str, String, &'static str);
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
-struct Jobs {
+struct JobsPage {
     q: String,
     fields: Vec<Field>,
     error: String,
@@ -162,7 +162,7 @@ async fn list_jobs(app: &App, query: JobQuery) -> Page {
         ("until", "Until (UTC)", text(&query.until), "2026-11-26"),
     ];
     let next = next_link("/jobs", &query, found.next);
-    Ok(page(&Jobs {
+    Ok(page(&JobsPage {
         q: text(&query.q),
         fields,
         error,

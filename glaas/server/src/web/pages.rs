@@ -124,7 +124,7 @@ fn reproduce(app: &App, hash: &str) -> String {
 
 #[derive(Template)]
 #[template(path = "job.html")]
-struct Job {
+struct JobPage {
     job: JobRow,
     complete: (String, &'static str),
     command: String,
@@ -161,7 +161,7 @@ pub(super) async fn job(
         None => ("completeness not stated".to_owned(), ""),
     };
     let first = node.job.outputs.first();
-    Ok(page(&Job {
+    Ok(page(&JobPage {
         complete,
         command: first.map_or(String::new(), |file| reproduce(&app, &file.hash)),
         outputs: node.job.outputs.iter().map(file_row).collect(),
