@@ -163,6 +163,8 @@ fn in_words(redaction: &Redaction) -> String {
         RedactedPlace::Packages => "packages".to_owned(),
         RedactedPlace::Launch => "launch".to_owned(),
         RedactedPlace::Gaps => "gaps".to_owned(),
+        RedactedPlace::Network => "network".to_owned(),
+        RedactedPlace::Trackers => "trackers".to_owned(),
     };
     format!("{place}: {}", redaction.detector)
 }
