@@ -130,6 +130,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::model::{Digest, HashAlgorithm, Hashes};
 
@@ -160,7 +162,7 @@ mod tests {
         same.started_at_ns = 99;
         same.duration_ns = Some(1);
         same.host.hostname = "other".to_owned();
-        assert_eq!(hash(&[one.clone()]), hash(&[same.clone()]));
+        assert_eq!(hash(from_ref(&one)), hash(from_ref(&same)));
         assert_eq!(job_uid(&one, 0), job_uid(&same, 0));
         assert_ne!(job_uid(&one, 0), job_uid(&one, 1));
         for change in [
@@ -176,7 +178,7 @@ mod tests {
         ] {
             let mut other = one.clone();
             change(&mut other);
-            assert_ne!(hash(&[one.clone()]), hash(&[other]));
+            assert_ne!(hash(from_ref(&one)), hash(&[other]));
         }
         let mut second = one.clone();
         second.step_number = 2;

@@ -296,6 +296,10 @@ mod tests {
     }
 
     /// Two steps: `r > a`, `a > b`; what each made, and how the first job was here.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "cases are written where they are checked"
+    )]
     fn check(
         made: [Option<&str>; 2],
         change: impl FnOnce(&mut PortableJob, &mut State),
