@@ -174,7 +174,7 @@ fn what_cannot_be_confined_is_refused() {
     let hostile = closure(&touch, |job| job["document"]["cwd"] = "../..".into());
     refused(&hostile, Vec::new(), "cannot be used");
     let hostile = closure(&touch, |job| {
-        job["outputs"][0]["path"] = "../../victim".into()
+        job["outputs"][0]["path"] = "../../victim".into();
     });
     refused(&hostile, Vec::new(), "cannot be used");
     let hostile = closure(&touch, |job| {
