@@ -15,7 +15,16 @@ pub fn roar() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("ROAR_BINARY") {
         Some(path) => PathBuf::from(path),
-        None => build_roar(),
+        None => build("roar", &["--package", "roar-cli", "--bins"]),
+    })
+}
+
+/// The `glaas-server` binary, built alike. `ROAR_GLAAS_SERVER` names another one.
+pub fn glaas_server() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("ROAR_GLAAS_SERVER") {
+        Some(path) => PathBuf::from(path),
+        None => build("glaas-server", &["--package", "glaas-server", "--bins"]),
     })
 }
 
@@ -51,15 +60,15 @@ fn profile_folder() -> PathBuf {
     }
 }
 
-fn build_roar() -> PathBuf {
+fn build(name: &str, package: &[&str]) -> PathBuf {
     let profile_folder = profile_folder();
-    let binary = profile_folder.join("roar");
-    let _lock = lock("build-roar");
+    let binary = profile_folder.join(name);
+    let _lock = lock(&format!("build-{name}"));
     // nextest starts a process for each test: the first one builds for all of its run.
     let stamp = std::env::var_os("NEXTEST_RUN_ID").map(|run| {
-        let mut name = OsString::from("built-");
-        name.push(run);
-        cache("stamps").join(name)
+        let mut stamp = OsString::from(format!("built-{name}-"));
+        stamp.push(run);
+        cache("stamps").join(stamp)
     });
     if stamp.as_ref().is_some_and(|stamp| stamp.exists()) && binary.exists() {
         return binary;
@@ -71,7 +80,8 @@ fn build_roar() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(workspace())
-        .args(["build", "--quiet", "--package", "roar-cli", "--bins"])
+        .args(["build", "--quiet"])
+        .args(package)
         .args(["--profile", profile, "--target-dir"])
         .arg(
             profile_folder
@@ -82,7 +92,7 @@ fn build_roar() -> PathBuf {
         .expect("cargo can be started");
     assert!(
         output.status.success(),
-        "roar could not be built:\n{}",
+        "{name} could not be built:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
     if let Some(stamp) = stamp {

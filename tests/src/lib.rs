@@ -14,6 +14,7 @@ pub mod project;
 pub mod record;
 pub mod redact;
 pub mod require;
+pub mod server;
 pub mod terminal;
 pub mod transcript;
 pub mod user;
