@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use glaas_server::auth::hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -67,15 +68,17 @@ impl Server {
         body: &[u8],
     ) -> Option<Reply> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
-        let mut head = format!(
+        let more: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
             self.address,
             body.len()
         );
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
+        let head = format!("{head}{}\r\n", more.concat());
+        stream.write_all(head.as_bytes()).ok()?;
         // A server that has refused already need not read the rest.
         let _ = stream.write_all(body);
         let mut bytes = Vec::new();
@@ -233,10 +236,6 @@ impl User {
 pub(crate) fn unix_seconds() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.expect("after 1970").as_secs() as i64
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
