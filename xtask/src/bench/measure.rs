@@ -56,6 +56,8 @@ struct Moment {
     name: String,
     at_ns: u64,
     processor_ns: u64,
+    /// An earlier roar did not tell.
+    #[serde(default)]
     hashing_ns: u64,
 }
 

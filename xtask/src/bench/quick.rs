@@ -1,7 +1,7 @@
 //! What CI has time for: a few workloads and limits that only a real regression passes.
 //!
-//! Processor time as a ratio to bare runs in between, and the milliseconds of an empty run, the
-//! best of a few: a busy machine makes neither much worse.
+//! Processor time only, as a ratio to bare runs in between and in milliseconds of an empty run, the
+//! lower quartile of a few: a busy machine makes neither much worse.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use super::workloads::{self, Size, TRUE};
 use crate::{console, demo, process};
 
 /// Workloads, and what tracing may multiply their processor time by.
-const LIMITS: [(&str, f64); 3] = [("spawn", 1.5), ("untar", 1.5), ("dd", 1.5)];
+const LIMITS: [(&str, f64); 3] = [("spawn", 3.0), ("untar", 4.0), ("dd", 4.0)];
 
-/// What an empty run may take longer than a bare one, milliseconds.
-const EMPTY_RUN_MS: f64 = 80.0;
+/// Processor time that an empty run may take beyond a bare one, milliseconds.
+const EMPTY_RUN_MS: f64 = 200.0;
 
 const ROUNDS: u32 = 5;
 
@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
     let samples = workloads::measure(&site, workload, &tools, 4 * ROUNDS, None)?;
     let result = super::results::WorkloadResult::of_samples(workload, samples);
     let above = result
-        .above(EBPF, |sample| sample.wall_s)
+        .above(EBPF, |sample| sample.processor_s)
         .context("no difference")?;
     judge("empty run", above.low * 1e3, EMPTY_RUN_MS, " ms");
     if failed.is_empty() {

@@ -124,7 +124,10 @@ impl Tool {
                 command
             }
             Way::Other(program, arguments) => {
-                let out = site.aside("other-tracer");
+                let out = site.aside(&format!(
+                    "by-{}",
+                    program.file_name().unwrap_or_default().display()
+                ));
                 let argument = |word: &&str| match *word {
                     "{out}" => out.as_os_str().to_owned(),
                     word => OsStr::new(word).to_owned(),
