@@ -73,6 +73,7 @@ fn a_job_in_json_has_the_published_keys() {
             "interrupted",
             "job_type",
             "job_uid",
+            "network",
             "outputs",
             "packages",
             "redactions",

@@ -509,11 +509,13 @@ fn own_fuse_does_not_hang(user: User) -> Outcome {
     }
     assert_eq!(record.status, 0, "{:?}", record.output);
     assert_eq!(record.output.stdout, b"y\n");
-    // What could not wait is counted.
+    let told = record.told();
+    assert!(told.iter().any(|told| told == "read point/x"), "{told:?}");
+    // Whether a call meets the server while it waits is chance; what could not wait is counted.
+    let gaps = record.gaps();
     assert!(
-        record.gaps().contains("did not answer"),
-        "{}",
-        record.gaps()
+        gaps == "[]" || gaps.contains("did not answer"),
+        "a gap of another kind: {gaps}"
     );
     Ok(())
 }
