@@ -74,8 +74,18 @@ fn signatures_of_every_kind_of_key() {
         b"\xff\n",
     ];
     for kind in KINDS {
-        let path = make_key(folder.path(), kind, "");
-        let key = Key::read(&path).expect("readable");
+        // ssh-key 0.6 refuses an ECDSA key whose private number is shorter than its curve's order
+        // (half of all P-521 ones, few others): such a key has to go through the agent.
+        let (path, key) = (0..50)
+            .find_map(|_| {
+                let path = make_key(folder.path(), kind, "");
+                if let Ok(key) = Key::read(&path) {
+                    return Some((path, key));
+                }
+                fs::remove_file(&path).expect("removed");
+                None
+            })
+            .expect("readable");
         let shown = Command::new("ssh-keygen")
             .arg("-lf")
             .arg(&path)
