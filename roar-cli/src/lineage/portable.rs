@@ -66,7 +66,9 @@ fn portable_file(file: &FileRecord, root: &RawString) -> PortableFile {
 
 /// The path below `root`; none when it is elsewhere.
 pub fn below(path: &RawString, root: &RawString) -> Option<RawString> {
-    let rest = path.as_bytes().strip_prefix(root.as_bytes())?;
+    // A root that is not known holds nothing.
+    let root = Some(root.as_bytes()).filter(|root| !root.is_empty())?;
+    let rest = path.as_bytes().strip_prefix(root)?;
     let rest = rest.strip_prefix(b"/")?;
     (!rest.is_empty()).then(|| RawString::new(rest))
 }
@@ -320,6 +322,19 @@ mod tests {
         check("1: > d=A\n2: d=A > d=B\n3: d=B > d=C", &["d"], "1 2 3");
         check("1: d=A > d=A", &["d"], "1 d:1");
         check("1: > d=1\n2: d=? e=? > d=B", &["d"], "1 2 e:1");
+    }
+
+    #[test]
+    fn paths_below_a_root() {
+        for (path, root, expected) in [
+            ("/p/a/b", "/p", Some("a/b")),
+            ("/p", "/p", None),
+            ("/px/a", "/p", None),
+            ("/data/a", "", None),
+        ] {
+            let found = below(&path.into(), &root.into());
+            assert_eq!(found, expected.map(RawString::from), "{path} {root}");
+        }
     }
 
     #[test]
