@@ -12,7 +12,7 @@ use roar_tests::transcript::Transcript;
 const JOB: &str = "
 echo $$ >gpu_pid.new
 mv gpu_pid.new gpu_pid
-LD_PRELOAD=$PWD/libcuda.so.1 true
+LD_PRELOAD=$PWD/libcuda.so.1 /bin/true
 until [ -e samples ] && [ $(wc -l <samples) -ge 3 ]; do sleep 0.02; done
 ";
 

@@ -93,9 +93,11 @@ fn more_processes_than_there_is_room_for() {
     }
     let project = Project::new();
     project.write("in", "input");
-    // Each shell waits for one within it, seven deep, then has another process make a file.
+    // Each shell waits for one within it, seven deep, then makes a file for another process to
+    // fill. With room for four there is none for the fourth shell below the first, and what is
+    // below it, nor for the process that fills the file of the third, which that shell makes.
     let script = "f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); cat in > out.$1; :); fi; }; f 7; :";
-    for (room, outputs, lost) in [(64, 7, 0), (4, 2, 2)] {
+    for (room, outputs, lost) in [(64, 7, 0), (4, 3, 2)] {
         let mut command = project.roar_command();
         command
             .env("ROAR_PROCESSES", room.to_string())

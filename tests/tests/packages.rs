@@ -39,9 +39,10 @@ fn environment(project: &Project) -> bool {
 }
 
 fn install(project: &Project, program: &str, arguments: &[&str]) -> bool {
-    Transcript::of(project.command(project.path(program)).args(arguments))
-        .status
-        .success()
+    let mut command = project.command(project.path(program));
+    // uv trusts the certificates that it comes with; pip those of the system.
+    command.args(arguments).env("UV_SYSTEM_CERTS", "1");
+    Transcript::of(&mut command).status.success()
 }
 
 fn pip(record: &Record) -> BTreeMap<String, String> {
