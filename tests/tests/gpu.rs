@@ -59,7 +59,7 @@ fn a_job_that_uses_a_processor() {
     );
     let text = project.roar(["show", "@1"]).succeeds().stdout_text();
     assert!(
-        text.contains("NVIDIA Test 100 (80.0 GiB), driver 550.54.15, CUDA 12.4"),
+        text.contains("NVIDIA Test 100 (80 GiB), driver 550.54.15, CUDA 12.4"),
         "{text}"
     );
 }
