@@ -325,16 +325,17 @@ fn killed_anywhere_it_goes_on() {
 /// Starts a reproduction again and again, kills it at a different moment each time until one comes
 /// to its end, and returns how many did not.
 fn kill_until_done(project: &Project, attempt: u64) -> u64 {
+    let said = project.base().join("said");
     for round in 0_u64..60 {
         let mut command = reproduction(project, &[]);
         let mut child = command
             .process_group(0)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(&said).expect("made"))
             .spawn()
             .expect("roar can be started");
         // From the first milliseconds on.
-        let moment = 20 + attempt * 13 + round * 37 % 700 + round * 10;
+        let moment = 20 + attempt * 13 + round * 37 % 700 + round * round * 2;
         std::thread::sleep(Duration::from_millis(moment));
         let ended = child.try_wait().expect("a child can be waited for");
         if ended.is_some() {
@@ -350,7 +351,10 @@ fn kill_until_done(project: &Project, attempt: u64) -> u64 {
         }
         child.wait().expect("a child can be waited for");
     }
-    panic!("it does not come to an end");
+    panic!(
+        "it does not come to an end; at last it said: {}",
+        String::from_utf8_lossy(&fs::read(said).unwrap_or_default())
+    );
 }
 
 #[track_caller]

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use super::error::ReproduceError;
 use super::machine::output_of;
-use super::places;
 use super::trust::{is_cloneable, is_commit};
+use super::{patience, places};
 use crate::model::{Digest, PortableJob, RawString, Submodule, UntrackedFile};
 use crate::store::Blobs;
 
@@ -63,6 +63,27 @@ pub struct Checkout<'a> {
 }
 
 impl Checkout<'_> {
+    /// Removes the lock files that a git which was killed has left. None may be at work any more.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn unlock(&self) -> Result<(), ReproduceError> {
+        let mut folders = vec![self.root.join(".git")];
+        while let Some(folder) = folders.pop() {
+            // What is not there holds no lock.
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder && entry.file_name() != "objects" {
+                    folders.push(path);
+                } else if !is_folder && path.extension().is_some_and(|end| end == "lock") {
+                    fs::remove_file(&path).map_err(ReproduceError::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the folder a repository that has these commits, fetched from the first of `sources`
     /// that has them. Does nothing when they are there.
     ///
@@ -77,7 +98,7 @@ impl Checkout<'_> {
             return Ok(());
         }
         output_of(
-            Self::git()
+            self.git()
                 .args(["init", "--quiet", "--template="])
                 .arg(self.root),
         )?;
@@ -137,9 +158,11 @@ impl Checkout<'_> {
         commits.iter().all(|commit| self.has(commit))
     }
 
+    /// Whether a commit is here with all its files: a fetch that was killed may have brought the
+    /// one without the others.
     fn has(&self, commit: &str) -> bool {
-        let object = format!("{commit}^{{commit}}");
-        output_of(self.in_tree().args(["cat-file", "-e", &object])).is_ok()
+        let list = ["rev-list", "--objects", "--quiet", "--no-walk", commit];
+        output_of(self.in_tree().args(list)).is_ok()
     }
 
     /// Brings the tree to the code of a step. Files at the `products` (relative to the root) are
@@ -266,7 +289,7 @@ impl Checkout<'_> {
         fs::write(&file, "/*\n!/.roar\n").map_err(ReproduceError::io("write", &file))
     }
 
-    fn git() -> Command {
+    fn git(&self) -> Command {
         let mut command = Command::new("git");
         for name in [
             "GIT_DIR",
@@ -279,17 +302,21 @@ impl Checkout<'_> {
             command.env_remove(name);
         }
         command
+            .env(patience::AT_WORK, self.root)
             .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:git:file")
             .args(["-c", "core.hooksPath=/dev/null"])
             .args(["-c", "core.fsmonitor=false"])
             .args(["-c", "advice.detachedHead=false"])
             .args(["-c", "protocol.ext.allow=never"])
-            .args(["-c", "submodule.recurse=false"]);
+            .args(["-c", "submodule.recurse=false"])
+            // Nothing is to go on in the background.
+            .args(["-c", "gc.auto=0"])
+            .args(["-c", "maintenance.auto=false"]);
         command
     }
 
     fn in_tree(&self) -> Command {
-        let mut command = Self::git();
+        let mut command = self.git();
         command.arg("-C").arg(self.root);
         // Not a repository further up, should there be none here.
         if let Some(parent) = self.root.parent() {

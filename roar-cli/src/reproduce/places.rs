@@ -104,10 +104,10 @@ pub fn write(
     put(file, &path, executable)
 }
 
-/// Copies a file to below `root`, as [`write`].
+/// Copies a file to below `root`, as [`write()`].
 ///
 /// # Errors
-/// As [`write`], or the file cannot be read.
+/// As [`write()`], or the file cannot be read.
 pub fn copy(root: &Path, relative: &Path, from: &Path) -> Result<(), ReproduceError> {
     let path = ready(root, relative)?;
     let mut source = std::fs::File::open(from).map_err(ReproduceError::io("read", from))?;
@@ -153,7 +153,7 @@ fn is_executable(_path: &Path) -> bool {
 /// Removes a file below `root`, if it is there.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn remove(root: &Path, relative: &Path) -> Result<(), ReproduceError> {
     let path = checked(root, relative)?;
     match std::fs::remove_file(&path) {
@@ -167,7 +167,7 @@ pub fn remove(root: &Path, relative: &Path) -> Result<(), ReproduceError> {
 /// Makes a folder below `root`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn make_folder(root: &Path, relative: &Path) -> Result<PathBuf, ReproduceError> {
     let mut path = root.to_path_buf();
     for component in relative.components() {

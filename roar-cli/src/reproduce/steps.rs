@@ -102,6 +102,7 @@ impl Reproduction<'_> {
     /// The code, an input or a package is not to be had, or roar cannot run a step.
     pub fn run(&self, state: &mut State) -> Result<Ending, ReproduceError> {
         self.wait_for_leftovers();
+        self.checkout().unlock()?;
         let mut current = None;
         let mut again = false;
         if !state.prepared {
