@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::capture::git::{Patch, Repository};
-use crate::capture::packages::python_source;
+use crate::capture::packages::{is_installed_module, python_source};
 use crate::model::{
     Digest, GitState, JobRecord, RawString, RedactedPlace, Redaction, UntrackedFile,
 };
@@ -84,7 +84,9 @@ impl<'a> Keeper<'a> {
         }
         // A module whose byte code was read: the source was only looked at.
         for file in &record.filtered {
-            if let Some(source) = python_source(&file.path.to_path_buf()).filter(|s| s.is_file()) {
+            let path = file.path.to_path_buf();
+            let source = python_source(&path).filter(|source| source.is_file());
+            if let Some(source) = source.filter(|source| !is_installed_module(source)) {
                 candidates.entry(source).or_insert(Content::Unread);
             }
         }

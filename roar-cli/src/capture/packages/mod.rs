@@ -128,3 +128,36 @@ pub fn python_source(path: &Path) -> Option<PathBuf> {
     let module = name.split('.').next()?;
     Some(folder.parent()?.join(format!("{module}.py")))
 }
+
+/// Whether a module was put there by an installer, or came with a Python: it is told by name and
+/// version, and is nobody's code of the project, wherever the environment lies.
+pub fn is_installed_module(path: &Path) -> bool {
+    let names: Vec<&str> = path.iter().filter_map(std::ffi::OsStr::to_str).collect();
+    let is_site = |name: &&str| python::SITES.contains(name);
+    let is_library = |pair: &[&str]| {
+        matches!(pair[0], "lib" | "lib64")
+            && pair[1]
+                .strip_prefix("python")
+                .is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    names.iter().any(is_site) || names.windows(2).any(is_library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_of_installers_and_of_the_project() {
+        for (path, expected) in [
+            ("/p/.venv/lib/python3.11/site-packages/a/b.py", true),
+            ("/p/env/lib/python3.12/os.py", true),
+            ("/usr/lib/python3/dist-packages/a.py", true),
+            ("/p/lib/python/a.py", false),
+            ("/p/site/a.py", false),
+            ("/p/a.py", false),
+        ] {
+            assert_eq!(is_installed_module(Path::new(path)), expected, "{path}");
+        }
+    }
+}

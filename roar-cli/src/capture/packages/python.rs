@@ -11,7 +11,7 @@ use super::{Notebook, UsedFile, python_source, recall_or, state};
 use crate::model::Software;
 
 /// Folders that hold distributions.
-const SITES: &[&str] = &["site-packages", "dist-packages"];
+pub(super) const SITES: &[&str] = &["site-packages", "dist-packages"];
 
 /// Read by every Python of an environment as it starts: no sign that a job needed them.
 const HOOKS: &[&str] = &[
