@@ -108,7 +108,7 @@ fn name_of(path: &Path) -> Option<(&'static str, String)> {
     (is_version && version.contains('.')).then(|| (implementation, version.to_owned()))
 }
 
-/// CPython's binary holds its version as a text of its own (PY_VERSION).
+/// CPython's binary holds its version as a text (PY_VERSION).
 fn version_in(path: &Path, short: &str, notebook: &mut dyn Notebook) -> Option<String> {
     let state = state(path)?;
     recall_or(notebook, path, &state, || {
@@ -120,18 +120,26 @@ fn version_in(path: &Path, short: &str, notebook: &mut dyn Notebook) -> Option<S
     })
 }
 
+/// The version as a text of its own. Linkers keep a text only once when it is the end of another
+/// one (`/home/ann/.pyenv/versions/3.11.7`): without the former, such an end has to do.
 fn version_text(content: &[u8], short: &str) -> Option<String> {
-    let start = format!("\0{short}.");
-    memchr::memmem::find_iter(content, start.as_bytes()).find_map(|at| {
-        let text = &content[at + 1..(at + 24).min(content.len())];
-        let end = text.iter().position(|b| *b == 0)?;
-        let text = std::str::from_utf8(&text[..end]).ok()?;
-        let patch = &text[short.len() + 1..];
-        let digits = patch.bytes().take_while(u8::is_ascii_digit).count();
-        let rest = patch[digits..].trim_end_matches('+');
-        let is_release = rest.is_empty() || rest.starts_with(['a', 'b', 'r']);
-        (digits > 0 && is_release).then(|| text.to_owned())
-    })
+    let start = format!("{short}.");
+    let versions = |is_before: fn(u8) -> bool| {
+        memchr::memmem::find_iter(content, start.as_bytes()).find_map(|at| {
+            let before = at.checked_sub(1).and_then(|at| content.get(at));
+            before.filter(|before| is_before(**before))?;
+            let text = &content[at..(at + 24).min(content.len())];
+            let end = text.iter().position(|b| *b == 0)?;
+            let text = std::str::from_utf8(&text[..end]).ok()?;
+            let patch = &text[start.len()..];
+            let digits = patch.bytes().take_while(u8::is_ascii_digit).count();
+            let rest = patch[digits..].trim_end_matches('+');
+            let is_release = rest.is_empty() || rest.starts_with(['a', 'b', 'r']);
+            (digits > 0 && is_release).then(|| text.to_owned())
+        })
+    };
+    versions(|before| before == 0)
+        .or_else(|| versions(|before| before != b'.' && !before.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -160,6 +168,9 @@ mod tests {
             (b"\x003.11.0rc1\0", Some("3.11.0rc1")),
             (b"\x003.1.2\0 3.11.2", None),
             (b"\x003.11.", None),
+            (b"\0/p/versions/3.11.7\0", Some("3.11.7")),
+            (b"\0/p/3.11.7\0\x003.11.2\0", Some("3.11.2")),
+            (b"\x0013.11.7\0.3.11.7\0", None),
         ] {
             assert_eq!(version_text(content, "3.11").as_deref(), expected);
         }
