@@ -1,11 +1,12 @@
 //! Records in the form that is the same on every machine, and the order of their jobs.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::order::dependencies_first;
 use crate::model::{
-    Digest, FileRecord, JobKind, JobRecord, PortableFile, PortableJob, PortableLineage, RawString,
+    Digest, FileRecord, GitState, JobKind, JobRecord, PortableFile, PortableJob, PortableLineage,
+    RawString,
 };
 
 /// A record without its machine. `project_root` is where the project is now, and `top` the top
@@ -48,11 +49,30 @@ pub fn portable(
         complete: job.completeness.complete && job.duration_ns.is_some(),
         inputs: files(&job.inputs),
         outputs: files(&job.outputs),
-        git: job.git.clone(),
+        git: job.git.clone().map(with_absolute_remote),
         host: job.host.clone(),
         conditions: job.conditions.clone(),
         root,
     }
+}
+
+/// A remote that is a folder named from the work tree means nothing elsewhere.
+fn with_absolute_remote(mut git: GitState) -> GitState {
+    let top = git.top.as_ref().and_then(RawString::as_str);
+    if let (Some(remote), Some(top)) = (&git.remote, top)
+        && (remote.starts_with("./") || remote.starts_with("../"))
+    {
+        let mut place = PathBuf::from(top);
+        for part in Path::new(remote).components() {
+            match part {
+                Component::ParentDir => drop(place.pop()),
+                Component::Normal(name) => place.push(name),
+                _ => {}
+            }
+        }
+        git.remote = place.to_str().map(str::to_owned);
+    }
+    git
 }
 
 fn portable_file(file: &FileRecord, root: &RawString) -> PortableFile {
@@ -299,6 +319,24 @@ mod tests {
                 .map(|(file, jobs)| format!("{}:{}", file.path, jobs.len())),
         );
         assert_eq!(parts.join(" "), expected);
+    }
+
+    #[test]
+    fn remotes_that_are_folders() {
+        for (remote, expected) in [
+            ("../a.git", "/home/ann/a.git"),
+            ("./sub/../b", "/home/ann/p/b"),
+            ("/srv/a.git", "/srv/a.git"),
+            ("git@example.org:../a", "git@example.org:../a"),
+            ("https://example.org/a", "https://example.org/a"),
+        ] {
+            let git = with_absolute_remote(GitState {
+                top: Some("/home/ann/p".into()),
+                remote: Some(remote.to_owned()),
+                ..GitState::default()
+            });
+            assert_eq!(git.remote.as_deref(), Some(expected));
+        }
     }
 
     #[test]
