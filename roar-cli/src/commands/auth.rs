@@ -62,6 +62,7 @@ fn test(context: &mut Context) -> Result<ExitCode, CommandError> {
     let key = connection::key(&settings)?;
     let fingerprint = key.fingerprint();
     let client = connection::client(&settings)?;
+    context.ui.note(&format!("asking {}", client.server()));
     client.test()?;
     context
         .ui

@@ -1,12 +1,16 @@
 //! The way to the lineage server: settings, key, and what to say when something is missing.
 
+use std::time::Duration;
+
 use super::Context;
 use crate::error::CommandError;
+use crate::present::ui::Ui;
 use crate::project::Project;
 use crate::redact::{Redactor, Rules};
 use crate::register::RegisterError;
 use crate::register::client::Client;
 use crate::register::keys::Key;
+use crate::register::patience::Patience;
 use crate::settings::{self, Settings};
 
 /// The settings in force around the working directory, in a project or not.
@@ -28,8 +32,18 @@ pub(super) fn key(settings: &Settings) -> Result<Key, RegisterError> {
     Key::find(&settings.glaas.key, std::env::home_dir().as_deref())
 }
 
-/// A connection that signs where there is a key. Without one, a server that lets anyone read still
-/// answers.
+/// How long the server is waited for when something is sent. Every wait is told.
+pub(super) fn patience(settings: &Settings) -> Patience {
+    let ui = Ui::from_environment();
+    Patience::sending(
+        settings.glaas.retries,
+        Duration::from_millis(settings.glaas.retry_wait_ms),
+        move |text| ui.note(text),
+    )
+}
+
+/// A connection for questions, which signs where there is a key. Without one, a server that lets
+/// anyone read still answers.
 ///
 /// # Errors
 /// The server's address is none, or the key cannot be used.
@@ -39,7 +53,13 @@ pub(super) fn client(settings: &Settings) -> Result<Client, CommandError> {
         Err(RegisterError::NoKey { .. }) if settings.glaas.key.is_empty() => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(Client::new(&settings.glaas.url, key, redactor(settings)?)?)
+    let patience = patience(settings).for_questions();
+    Ok(Client::new(
+        &settings.glaas.url,
+        key,
+        redactor(settings)?,
+        patience,
+    )?)
 }
 
 /// What takes secrets out of everything that is sent.

@@ -154,7 +154,13 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     if args.tag {
         tag(context, &lineage, &bundle)?;
     }
-    let client = Client::new(&settings.glaas.url, key, connection::redactor(&settings)?)?;
+    let client = Client::new(
+        &settings.glaas.url,
+        key,
+        connection::redactor(&settings)?,
+        connection::patience(&settings),
+    )?;
+    context.ui.note(&format!("sending to {}", client.server()));
     let mut memory = Stored {
         server: client.server().to_owned(),
         store: Store::open(&project)?,

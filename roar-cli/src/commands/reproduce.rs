@@ -404,6 +404,10 @@ impl Known {
         };
         let settings = connection::settings(context)?;
         let client = connection::client(&settings)?;
+        context.ui.note(&format!(
+            "not made by a job of a record here: asking {}",
+            client.server()
+        ));
         let fetched = fetch::closure(&client, &prefix)?.ok_or_else(|| {
             CommandError::user(format!(
                 "{prefix} is neither in a record here nor known to {}",

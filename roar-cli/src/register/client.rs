@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::RegisterError;
 use super::keys::Key;
+use super::patience::Patience;
 use super::scrub::{Body, Removed};
 use crate::clock;
 use crate::model::{Digest, RawString};
@@ -29,12 +30,8 @@ use crate::redact::Redactor;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server may take to say that it lives.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a request is tried.
-const ATTEMPTS: u32 = 8;
-/// The wait before the second attempt; it doubles from then on.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// No wait is longer, whatever the server asks for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest JSON answer that is taken.
 const ANSWER_BYTES: u64 = 256 << 20;
 /// The largest content that is taken.
@@ -49,6 +46,7 @@ pub struct Client {
     host: String,
     key: Option<Key>,
     redactor: Redactor,
+    patience: Patience,
     features: RefCell<Option<Features>>,
     /// Nothing is sent; what would be is kept here.
     rehearsal: Option<RefCell<Vec<Outgoing>>>,
@@ -72,7 +70,12 @@ impl Client {
     ///
     /// # Errors
     /// The address is none, or TLS cannot be set up.
-    pub fn new(url: &str, key: Option<Key>, redactor: Redactor) -> Result<Self, RegisterError> {
+    pub fn new(
+        url: &str,
+        key: Option<Key>,
+        redactor: Redactor,
+        patience: Patience,
+    ) -> Result<Self, RegisterError> {
         let address = || RegisterError::Address(RawString::from(url).to_string());
         let parsed = Url::parse(url).map_err(|_| address())?;
         let is_http = matches!(parsed.scheme(), "http" | "https");
@@ -85,6 +88,7 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Http::builder()
             .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("roar/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -102,6 +106,7 @@ impl Client {
             host: host.to_lowercase(),
             key,
             redactor,
+            patience,
             features: RefCell::default(),
             rehearsal: None,
         })
@@ -116,7 +121,7 @@ impl Client {
         key: Option<Key>,
         redactor: Redactor,
     ) -> Result<Self, RegisterError> {
-        let mut client = Self::new(url, key, redactor)?;
+        let mut client = Self::new(url, key, redactor, Patience::default())?;
         client.rehearsal = Some(RefCell::default());
         client.features.replace(Some(Features {
             reproduction: true,
@@ -288,24 +293,12 @@ impl Client {
         signing: Signing,
         limit_bytes: u64,
     ) -> Result<Vec<u8>, RegisterError> {
-        let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(method, path, body, signing, limit_bytes) {
+            match self.attempt(method, path, body, signing, limit_bytes) {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if attempt == ATTEMPTS || !error.is_passing() {
-                return Err(error);
+                Err(error) => self.patience.wait(attempt, random_share(), error)?,
             }
-            let asked = match &error {
-                RegisterError::Refused { retry_after, .. } => retry_after.map(Duration::from_secs),
-                _ => None,
-            };
-            // Jitter: clients that were cut off together do not come back together.
-            let jittered = wait.mul_f64(0.5 + random_share());
-            std::thread::sleep(asked.unwrap_or(jittered).min(LONGEST_WAIT));
-            wait *= 2;
             attempt += 1;
         }
     }

@@ -114,6 +114,19 @@ pub enum RegisterError {
 }
 
 impl RegisterError {
+    /// When the server asked to come back.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => retry_after.map(std::time::Duration::from_secs),
+            _ => None,
+        }
+    }
+
+    /// Whether an answer was waited for in vain: asking again would take as long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_timeout())
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {

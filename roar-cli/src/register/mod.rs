@@ -5,7 +5,7 @@
 //!   hash that is the same on every machine.
 //! - [`scrub`] (pure) takes secrets out of bodies. Only what it has let through can be handed to
 //!   the transport: every body passes there, and nowhere else.
-//! - [`keys`] finds the SSH key and signs; [`client`] speaks HTTP, with patience.
+//! - [`keys`] finds the SSH key and signs; [`client`] speaks HTTP, with [`patience`].
 //! - [`send`] sends a bundle in an order in which it may be interrupted anywhere; [`fetch`] brings
 //!   a lineage back.
 
@@ -17,6 +17,7 @@ pub mod document;
 pub mod error;
 pub mod fetch;
 pub mod keys;
+pub mod patience;
 pub mod reach;
 pub mod scrub;
 pub mod send;

@@ -171,6 +171,18 @@ pub static KEYS: &[Key] = &[
         doc: "The SSH key that the lineage server knows you by; the first of ~/.ssh/id_ed25519, id_rsa, id_ecdsa when empty",
     },
     Key {
+        name: "glaas.retries",
+        kind: Kind::Number,
+        default: "7",
+        doc: "So often what is sent is tried again when the connection breaks or the server is busy (questions: twice at most)",
+    },
+    Key {
+        name: "glaas.retry_wait_ms",
+        kind: Kind::Number,
+        default: "200",
+        doc: "The wait before the first of these tries, in milliseconds; it doubles each time",
+    },
+    Key {
         name: "registration.omit.enabled",
         kind: Kind::Bool,
         default: "true",

@@ -132,6 +132,10 @@ pub struct GlaasSettings {
     pub web_url: String,
     /// The file of the key; empty for the usual ones.
     pub key: String,
+    /// So often a request is tried again.
+    pub retries: u64,
+    /// The wait before the first of these tries; it doubles each time.
+    pub retry_wait_ms: u64,
 }
 
 /// What is left out of whatever leaves the machine, and of the record.
@@ -227,6 +231,8 @@ impl Settings {
                 url: values.text("glaas.url"),
                 web_url: values.text("glaas.web_url"),
                 key: values.text("glaas.key"),
+                retries: values.number("glaas.retries"),
+                retry_wait_ms: values.number("glaas.retry_wait_ms"),
             },
             registration: RegistrationSettings {
                 omit: values.on("registration.omit.enabled"),
