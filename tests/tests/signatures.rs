@@ -1,9 +1,11 @@
 //! What roar signs, judged by OpenSSH's own `ssh-keygen -Y verify`.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use roar_cli::register::RegisterError;
 use roar_cli::register::keys::{Key, armoured};
@@ -74,18 +76,8 @@ fn signatures_of_every_kind_of_key() {
         b"\xff\n",
     ];
     for kind in KINDS {
-        // ssh-key 0.6 refuses an ECDSA key whose private number is shorter than its curve's order
-        // (half of all P-521 ones, few others): such a key has to go through the agent.
-        let (path, key) = (0..50)
-            .find_map(|_| {
-                let path = make_key(folder.path(), kind, "");
-                if let Ok(key) = Key::read(&path) {
-                    return Some((path, key));
-                }
-                fs::remove_file(&path).expect("removed");
-                None
-            })
-            .expect("readable");
+        let path = make_key(folder.path(), kind, "");
+        let key = Key::read(&path).expect("readable");
         let shown = Command::new("ssh-keygen")
             .arg("-lf")
             .arg(&path)
@@ -99,6 +91,49 @@ fn signatures_of_every_kind_of_key() {
             assert!(verifies(folder.path(), &path, &signature, text), "{kind:?}");
             assert!(!verifies(folder.path(), &path, &signature, b"another"));
         }
+    }
+}
+
+/// ssh-key 0.6 cannot read an ECDSA key whose private number is shorter than its curve's order (half
+/// of all P-521 ones), nor older formats: OpenSSH's own program signs with them.
+#[test]
+fn keys_that_only_ssh_keygen_reads_sign() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let short = (0..60)
+        .find_map(|_| {
+            let path = make_key(folder.path(), &["ecdsa", "-b", "521"], "");
+            let text = fs::read(&path).expect("a key");
+            if ssh_key::PrivateKey::from_openssh(&text).is_err() {
+                return Some(path);
+            }
+            fs::remove_file(&path).expect("removed");
+            None
+        })
+        .expect("every second one is short");
+    let old = make_key(folder.path(), &["rsa", "-m", "PEM"], "");
+    for path in [short, old] {
+        let key = Key::read(&path).expect("readable");
+        assert!(!key.is_in_agent());
+        let signature = key.sign(b"a text").expect("signed");
+        assert!(verifies(folder.path(), &path, &signature, b"a text"));
+        assert!(!verifies(folder.path(), &path, &signature, b"another"));
+        // The public half need not lie beside it.
+        fs::remove_file(path.with_extension("pub")).expect("removed");
+        let alone = Key::read(&path).expect("readable");
+        assert_eq!(alone.fingerprint(), key.fingerprint());
+    }
+    let locked = make_key(folder.path(), &["rsa", "-m", "PEM"], "secret");
+    match Key::read(&locked) {
+        Err(RegisterError::BadKey { reason, .. }) => {
+            assert!(
+                reason.contains("passphrase") && reason.contains("ssh-add"),
+                "{reason}"
+            );
+        }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -190,6 +225,76 @@ fn encrypted_keys_sign_through_the_agent() {
         agent.add(folder.path(), &path);
         let after = status(&agent.socket);
         assert_eq!(after["key"]["agent"], true, "{after}");
+        // What the agent signed, judged by OpenSSH.
+        let server = Ear::start();
+        let told = Command::new(roar)
+            .args(["auth", "test"])
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env("ROAR_SSH_KEY", &path)
+            .env("SSH_AUTH_SOCK", &agent.socket)
+            .env("GLAAS_URL", format!("http://127.0.0.1:{}", server.port))
+            .status()
+            .expect("roar can be started");
+        assert!(told.success());
+        let request = server.heard();
+        let field = |name: &str| {
+            let (_, rest) = request.split_once(&format!("{name}=\"")).expect("a field");
+            rest.split('"').next().expect("a value").to_owned()
+        };
+        let text = format!("{}\nGET\n/api/v1/artifacts/00000000", field("ts"));
+        let signature = field("sig");
+        assert!(
+            verifies(folder.path(), &path, &signature, text.as_bytes()),
+            "{kind:?}"
+        );
+        assert!(!verifies(folder.path(), &path, &signature, b"another"));
+    }
+}
+
+/// A server that knows nothing, and remembers what it was asked.
+struct Ear {
+    port: u16,
+    requests: Receiver<String>,
+}
+
+impl Ear {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let (tell, requests) = channel();
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let mut request = Vec::new();
+                let mut buffer = [0; 4096];
+                while !request.ends_with(b"\r\n\r\n") {
+                    match client.read(&mut buffer) {
+                        Ok(count @ 1..) => request.extend_from_slice(&buffer[..count]),
+                        _ => break,
+                    }
+                }
+                let text = String::from_utf8_lossy(&request).into_owned();
+                let status = if text.contains("/health ") {
+                    "200 OK"
+                } else {
+                    "404 Not Found"
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+                );
+                let _ = client.write_all(answer.as_bytes());
+                let _ = tell.send(text);
+            }
+        });
+        Self { port, requests }
+    }
+
+    /// The first signed request.
+    fn heard(&self) -> String {
+        let mut requests = self.requests.iter();
+        requests
+            .find(|request| request.contains("sig=\""))
+            .expect("a signed request")
     }
 }
 
@@ -224,10 +329,4 @@ fn keys_that_do_not_serve_are_told_apart() {
         Key::read(&home.join("junk")),
         Err(RegisterError::BadKey { .. })
     ));
-    // The old format of RSA keys.
-    let old = make_key(home, &["rsa", "-m", "PEM"], "");
-    match Key::read(&old) {
-        Err(RegisterError::BadKey { reason, .. }) => assert!(reason.contains("older format")),
-        other => panic!("{other:?}"),
-    }
 }

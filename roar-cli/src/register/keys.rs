@@ -14,6 +14,7 @@ use ssh_key::private::{KeypairData, RsaKeypair};
 use ssh_key::{Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig};
 
 use super::error::RegisterError;
+use super::ssh_keygen;
 
 /// Names of keys in `~/.ssh`, best first.
 const NAMES: &[&str] = &["id_ed25519", "id_rsa", "id_ecdsa"];
@@ -35,6 +36,8 @@ pub struct Key {
 enum Signer {
     File(Box<PrivateKey>),
     Agent,
+    /// `ssh-keygen`, for what cannot be read here.
+    Program,
 }
 
 impl Key {
@@ -89,21 +92,11 @@ impl Key {
         }
         let private = match PrivateKey::from_openssh(&text) {
             Ok(private) => private,
-            Err(error) => {
-                let old = text.starts_with(b"-----BEGIN ")
-                    && !text.starts_with(b"-----BEGIN OPENSSH PRIVATE KEY");
-                return Err(bad(if old {
-                    "it is in an older format; ssh-keygen -p -f FILE rewrites it".to_owned()
-                } else {
-                    error.to_string()
-                }));
-            }
+            Err(_) if text.starts_with(b"-----BEGIN ") => return Self::of_program(path),
+            Err(error) => return Err(bad(error.to_string())),
         };
         let public = private.public_key().clone();
-        if !is_known(&public.algorithm()) {
-            let kind = public.algorithm();
-            return Err(bad(format!("keys of the kind {kind} are not supported")));
-        }
+        refuse_unknown(path, &public)?;
         if private.is_encrypted() {
             return Self::of_agent(path, public);
         }
@@ -111,6 +104,25 @@ impl Key {
             path: path.to_path_buf(),
             public,
             signer: Signer::File(Box::new(private)),
+        })
+    }
+
+    /// A key that cannot be read here: the agent signs with it, or `ssh-keygen` does.
+    fn of_program(path: &Path) -> Result<Self, RegisterError> {
+        if let Ok(public) = public_half(path)
+            && agent::knows(&public).is_ok()
+        {
+            return Self::of_agent(path, public);
+        }
+        let public = ssh_keygen::public(path).map_err(|reason| RegisterError::BadKey {
+            path: path.to_path_buf(),
+            reason: format!("{reason} (with a passphrase: add it to the ssh-agent by ssh-add)"),
+        })?;
+        refuse_unknown(path, &public)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            public,
+            signer: Signer::Program,
         })
     }
 
@@ -168,6 +180,10 @@ impl Key {
                     .try_sign(&data)
                     .map_err(|error| failed(error.to_string()))?,
             },
+            Signer::Program => {
+                let armoured = ssh_keygen::sign(&self.path, text).map_err(failed)?;
+                return Ok(unarmoured(&armoured));
+            }
             Signer::Agent => {
                 let flags = match self.public.algorithm() {
                     Algorithm::Rsa { .. } => RSA_SHA2_512,
@@ -186,11 +202,13 @@ impl Key {
         let armoured = signature
             .to_pem(LineEnding::LF)
             .map_err(|error| failed(error.to_string()))?;
-        Ok(armoured
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .collect())
+        Ok(unarmoured(&armoured))
     }
+}
+
+fn unarmoured(armoured: &str) -> String {
+    let lines = armoured.lines().map(str::trim_end);
+    lines.filter(|line| !line.starts_with("-----")).collect()
 }
 
 /// By hand: ssh-key 0.6 puts the first prime in the place of the second one.
@@ -228,11 +246,14 @@ pub fn armoured(signature: &str) -> Option<String> {
     Some(text)
 }
 
-fn is_known(algorithm: &Algorithm) -> bool {
-    matches!(
-        algorithm,
-        Algorithm::Ed25519 | Algorithm::Rsa { .. } | Algorithm::Ecdsa { .. }
-    )
+fn refuse_unknown(path: &Path, public: &PublicKey) -> Result<(), RegisterError> {
+    match public.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Rsa { .. } | Algorithm::Ecdsa { .. } => Ok(()),
+        kind => Err(RegisterError::BadKey {
+            path: path.to_path_buf(),
+            reason: format!("keys of the kind {kind} are not supported"),
+        }),
+    }
 }
 
 fn with_extension(path: &Path) -> PathBuf {

@@ -21,5 +21,6 @@ pub mod patience;
 pub mod reach;
 pub mod scrub;
 pub mod send;
+mod ssh_keygen;
 
 pub use error::RegisterError;
