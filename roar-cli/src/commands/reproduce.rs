@@ -85,13 +85,24 @@ pub(super) struct Args {
     /// Machine-readable output.
     #[arg(long)]
     json: bool,
+    /// Arguments that were secrets and are not recorded: --option=VALUE, or STEP.ARGUMENT=VALUE for
+    /// one that is no option's.
+    #[arg(last = true, value_name = "SECRET")]
+    secrets: Vec<OsString>,
 }
 
 /// # Errors
 /// The artifact is not known, something that is needed is not to be had, or nobody agreed.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, CommandError> {
     let known = Known::find(context, args)?;
-    let plan = Plan::of(known.lineage.clone());
+    let mut plan = Plan::of(known.lineage.clone());
+    plan.fill(&args.secrets).map_err(|text| {
+        let mut error = CommandError::user(text);
+        for hidden in &plan.hidden {
+            error = error.hint(format!("step {}: {}", hidden.step + 1, hidden.spelling()));
+        }
+        error
+    })?;
     let outlook = outlook(&plan, &known, args);
     let view = PlanView {
         plan: &plan,
@@ -221,7 +232,7 @@ fn carry_out(
     let view = VerdictView {
         plan,
         report: &report,
-        folder: &out,
+        folder: &project.root,
     };
     context.ui.data(&if args.json {
         view.json()

@@ -14,6 +14,7 @@ use crate::reproduce::places::{self, ENVIRONMENT};
 use crate::reproduce::plan::Plan;
 use crate::reproduce::problems::Weight;
 use crate::reproduce::rebase::rebase;
+use crate::reproduce::secrets::{HiddenArgument, has_mark};
 
 /// Contents larger than this are not written into the script.
 const LARGEST: usize = 8 << 20;
@@ -81,21 +82,42 @@ pub fn script(plan: &Plan, outlook: &Outlook, blob: &dyn Fn(&Digest) -> Option<V
         let cwd = shell::quote(RawString::from_path(&cwd).as_bytes());
         let mut words = vec![RawString::from("env")];
         for (name, value) in &job.conditions.environment {
+            // A secret is taken as it is set where the script runs.
+            if has_mark(value) {
+                continue;
+            }
             let value = rebase.apply(value);
             words.push(RawString::new(
                 [name.as_bytes(), b"=", value.as_bytes()].concat(),
             ));
         }
-        words.extend(job.argv.iter().map(|word| rebase.apply(word)));
-        let command = words
-            .iter()
-            .map(|word| in_root(&shell::quote(word.as_bytes())))
-            .collect::<Vec<_>>()
-            .join(" ");
+        let quoted = |word: &RawString| in_root(&shell::quote(word.as_bytes()));
+        let mut command: Vec<String> = words.iter().map(quoted).collect();
+        for (index, word) in job.argv.iter().enumerate() {
+            let mut hidden = plan.hidden.iter();
+            command.push(
+                match hidden.find(|hidden| (hidden.step, hidden.index) == (step, index)) {
+                    Some(hidden) => variable(hidden, word),
+                    None => quoted(&rebase.apply(word)),
+                },
+            );
+        }
+        let command = command.join(" ");
         let _ = writeln!(text, "(mkdir -p -- {cwd} && cd -- {cwd} && {command})");
     }
     check(&mut text, plan);
     text
+}
+
+/// Who runs the script gives what was a secret.
+fn variable(hidden: &HiddenArgument, word: &RawString) -> String {
+    let lead = hidden.lead_of(word).unwrap_or_default();
+    let lead = match lead.as_slice() {
+        [] => String::new(),
+        lead => shell::quote(lead),
+    };
+    let name = format!("SECRET_{}_{}", hidden.step + 1, hidden.index);
+    format!("{lead}\"${{{name}:?was a secret and is not recorded}}\"")
 }
 
 /// The place-holder, wherever it stands in a quoted word, becomes the shell's own variable.

@@ -115,6 +115,10 @@ fn cause_words(cause: &Cause) -> String {
         Cause::Package { changes: list } => format!("package: {}", changes(list)),
         Cause::Environment { changes: list } => format!("environment: {}", changes(list)),
         Cause::Hardware { changes: list } => format!("hardware: {}", changes(list)),
+        Cause::Secret { arguments } => format!(
+            "none found; the secret {} was given anew, and may be another one",
+            arguments.join(", ")
+        ),
         Cause::NotDeterministic => {
             "none found: the step does not give the same result twice (non-deterministic)"
                 .to_owned()

@@ -5,6 +5,7 @@
 //!   impossible; [`trust`], what may be believed at all.
 //! - [`places`] and [`rebase`] (pure) decide where the record's files are here, and what the
 //!   commands say of them. Nothing that roar itself writes leaves the folder of the reproduction.
+//! - [`secrets`] (pure) are arguments that no record has.
 //! - [`inputs`] looks for what no job made, by content; [`machine`] for programs and packages.
 //! - [`checkout`] and [`python`] make the tree and its environment; [`steps`] runs the jobs, and
 //!   [`state`] remembers how far that got, so that it can go on after any interruption.
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod problems;
 pub mod python;
 pub mod rebase;
+pub mod secrets;
 pub mod state;
 pub mod steps;
 pub mod trust;

@@ -2,8 +2,10 @@
 //! nothing makes, and what is already known to stand against it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 
 use super::problems::{Found, Problem, Weight};
+use super::secrets::{self, HiddenArgument};
 use super::trust::{is_cloneable, is_commit, is_distribution, is_version};
 use crate::lineage::portable::{Sequence, sequence};
 use crate::model::{Digest, PortableFile, PortableJob, PortableLineage, RawString};
@@ -28,6 +30,8 @@ pub struct Plan {
     pub libraries: BTreeMap<String, String>,
     /// Contents that no step makes.
     pub inputs: Vec<NeededInput>,
+    /// Arguments that were secrets.
+    pub hidden: Vec<HiddenArgument>,
     /// What stands against it.
     pub problems: Vec<Problem>,
 }
@@ -153,6 +157,11 @@ impl Plan {
         Self {
             dpkg: merged(|job| &job.conditions.software.dpkg),
             libraries: merged(|job| &job.conditions.software.libraries),
+            hidden: jobs
+                .iter()
+                .enumerate()
+                .flat_map(|(position, job)| secrets::hidden(position, job))
+                .collect(),
             steps,
             source,
             python,
@@ -160,6 +169,28 @@ impl Plan {
             problems,
             lineage,
         }
+    }
+
+    /// Takes arguments that were secrets and are given now; what they stood against is settled.
+    ///
+    /// # Errors
+    /// A word means none of them, in words.
+    pub fn fill(&mut self, words: &[OsString]) -> Result<(), String> {
+        secrets::fill(&mut self.hidden, words)?;
+        for given in self.hidden.iter().filter(|hidden| hidden.is_given()) {
+            let text = given.problem();
+            for problem in self.problems.iter_mut().filter(|known| known.text == text) {
+                problem.steps.retain(|step| *step != given.step);
+            }
+            self.problems
+                .retain(|problem| problem.text != text || !problem.steps.is_empty());
+        }
+        Ok(())
+    }
+
+    /// The command line of a step, with the secrets that were given.
+    pub fn argv(&self, step: usize) -> Vec<RawString> {
+        secrets::filled(self.job(step), step, &self.hidden)
     }
 
     /// The job of a step.

@@ -1,8 +1,8 @@
 //! What is known to stand against making a lineage again, before anything is tried.
 
-use super::places;
 use super::plan::Source;
 use super::trust::{is_cloneable, is_commit};
+use super::{places, secrets};
 use crate::model::{GitCondition, GitState, PortableJob, RawString, RedactedPlace};
 
 /// How much a problem weighs.
@@ -84,23 +84,15 @@ impl Found {
             );
             self.add(Doubtful, step, text);
         }
+        for hidden in secrets::hidden(step, job) {
+            self.add(Impossible, step, hidden.problem());
+        }
         for redaction in &job.conditions.redactions {
-            match &redaction.place {
-                RedactedPlace::Argument { index, option } => {
-                    let which = option
-                        .clone()
-                        .unwrap_or_else(|| format!("argument {index}"));
-                    let which = RawString::from(which);
-                    let text = format!("the value of {which} was a secret and is not recorded");
-                    self.add(Impossible, step, text);
-                }
-                RedactedPlace::Variable { name } => {
-                    let name = RawString::from(&**name);
-                    let text =
-                        format!("the value of ${name} was a secret: it is taken as it is set here");
-                    self.add(Doubtful, step, text);
-                }
-                _ => {}
+            if let RedactedPlace::Variable { name } = &redaction.place {
+                let name = RawString::from(&**name);
+                let text =
+                    format!("the value of ${name} was a secret: it is taken as it is set here");
+                self.add(Doubtful, step, text);
             }
         }
         if let Some(launch) = job.conditions.launch.as_ref().filter(|l| l.id.is_some()) {

@@ -14,6 +14,7 @@ use super::places::{self, ENVIRONMENT, OUTSIDE};
 use super::plan::Plan;
 use super::python;
 use super::rebase::{Rebase, rebase};
+use super::secrets::has_mark;
 use super::state::{State, StepState};
 use crate::capture::environment;
 use crate::lineage::identity::normalise_digits;
@@ -22,9 +23,6 @@ use crate::model::{Digest, JobKind, PortableFile, PortableJob, RawString};
 use crate::project::Project;
 use crate::settings::variables::{self, Variables};
 use crate::store::{Blobs, JobQuery, Store};
-
-/// What stands in the place of a secret.
-const REDACTED: &[u8] = b"[redacted:";
 
 /// A reproduction in its folder.
 pub struct Reproduction<'a> {
@@ -305,7 +303,7 @@ impl Reproduction<'_> {
         };
         state.write(self.root())?;
         let before = self.newest_job()?.map(|job| job.id);
-        let mut command = self.command(job, &folder)?;
+        let mut command = self.command(step, &folder)?;
         let mut child = command
             .spawn()
             .map_err(|source| ReproduceError::NoProgram {
@@ -421,7 +419,8 @@ impl Reproduction<'_> {
         rebase(self.plan, job, self.root())
     }
 
-    fn command(&self, job: &PortableJob, folder: &Path) -> Result<Command, ReproduceError> {
+    fn command(&self, step: usize, folder: &Path) -> Result<Command, ReproduceError> {
+        let job = self.plan.job(step);
         let rebase = self.rebase(job);
         let mut command = Command::new(&self.roar);
         command
@@ -436,7 +435,8 @@ impl Reproduction<'_> {
         command
             .arg("--")
             .args(
-                job.argv
+                self.plan
+                    .argv(step)
                     .iter()
                     .map(|word| rebase.apply(word).to_os_string()),
             )
@@ -451,12 +451,8 @@ impl Reproduction<'_> {
         }
         let mut given = Variables::new();
         for (name, value) in &job.conditions.environment {
-            let is_secret = value
-                .as_bytes()
-                .windows(REDACTED.len())
-                .any(|part| part == REDACTED);
             // A secret is taken as it is set here.
-            if !is_secret {
+            if !has_mark(value) {
                 given.insert(name.clone(), rebase.apply(value));
             }
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::rebase::Rebase;
+use super::secrets::HiddenArgument;
 use super::state::State;
 use crate::model::{Digest, PortableFile, PortableJob, RawString};
 
@@ -75,6 +76,12 @@ pub enum Cause {
     Hardware {
         /// In what, with the recorded value and that of now.
         changes: Vec<Change>,
+    },
+    /// Nothing that was recorded differs, but an argument that was a secret was given anew: nobody
+    /// can tell whether it is the same.
+    Secret {
+        /// Their options, or their places in the command line.
+        arguments: Vec<String>,
     },
     /// Nothing that was recorded differs: the command itself does not give the same twice.
     NotDeterministic,
@@ -148,7 +155,11 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
         .map(|output| output.step);
     let cause = first.map(|step| {
         let now = made.get(step).and_then(Option::as_ref);
-        (step, cause(plan.job(step), now, state, rebase))
+        let cause = match cause(plan.job(step), now, state, rebase) {
+            Cause::NotDeterministic => secret(plan, step).unwrap_or(Cause::NotDeterministic),
+            other => other,
+        };
+        (step, cause)
     });
     Report {
         verdict,
@@ -188,6 +199,12 @@ fn cause(then: &PortableJob, now: Option<&PortableJob>, state: &State, rebase: &
         return Cause::Hardware { changes: hardware };
     }
     Cause::NotDeterministic
+}
+
+fn secret(plan: &Plan, step: usize) -> Option<Cause> {
+    let hidden = plan.hidden.iter().filter(|hidden| hidden.step == step);
+    let arguments: Vec<String> = hidden.map(HiddenArgument::name).collect();
+    (!arguments.is_empty()).then_some(Cause::Secret { arguments })
 }
 
 /// The inputs that were not what was recorded: those that were put in place so, and those that
