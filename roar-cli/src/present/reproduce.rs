@@ -9,7 +9,7 @@ use super::{Style, Terminal, dag, human, inert, shell};
 use crate::model::{JobKind, RawString};
 use crate::reproduce::inputs::Presence;
 use crate::reproduce::machine::OtherPackage;
-use crate::reproduce::plan::{NeededInput, Plan};
+use crate::reproduce::plan::{NeededInput, Plan, Python};
 use crate::reproduce::problems::Weight;
 use crate::reproduce::python::Maker;
 use crate::reproduce::steps::Progress;
@@ -106,16 +106,8 @@ impl PlanView<'_> {
             facts.push(("untracked", human::count(untracked, "file")));
         }
         if let Some(python) = &plan.python {
-            let how = match &self.outlook.python {
-                Some(Maker::Uv(_)) => "by uv".to_owned(),
-                Some(Maker::Venv(found)) if found.version == python.version => {
-                    format!("here: {}", found.path.display())
-                }
-                Some(Maker::Venv(found)) => {
-                    format!("{} stands in: {}", found.version, found.path.display())
-                }
-                _ => "not to be had here".to_owned(),
-            };
+            let how = self.outlook.python.as_ref().map(|maker| how(maker, python));
+            let how = how.unwrap_or_default();
             facts.push(("python", format!("{} ({how})", python.version)));
             let packages = python.distributions.iter();
             let names: Vec<String> = packages.map(|(name, v)| format!("{name} {v}")).collect();
@@ -317,7 +309,9 @@ impl PlanView<'_> {
                 stated.push((Weight::Doubtful, text));
             }
         }
-        if let (Some(python), Some(Maker::None(_))) = (&self.plan.python, &self.outlook.python) {
+        if let (Some(python), Some(maker)) = (&self.plan.python, &self.outlook.python)
+            && maker.is_hopeless()
+        {
             let text = format!("Python {} is not to be had here", python.version);
             stated.push((Weight::Impossible, text));
         }
@@ -426,6 +420,20 @@ impl PlanView<'_> {
             "inputs": inputs,
             "problems": problems,
         }))
+    }
+}
+
+/// How the Python is had.
+fn how(maker: &Maker, python: &Python) -> String {
+    match (&maker.found, &maker.uv) {
+        (Some(found), uv) if found.version == python.version => {
+            let by = if uv.is_some() { ", by uv" } else { "" };
+            format!("here: {}{by}", found.path.display())
+        }
+        (Some(found), Some(_)) => format!("by uv, else {} stands in", found.version),
+        (None, Some(_)) => "by uv".to_owned(),
+        (Some(found), None) => format!("{} stands in: {}", found.version, found.path.display()),
+        (None, None) => "not to be had here".to_owned(),
     }
 }
 

@@ -20,19 +20,26 @@ pub struct Found {
     pub version: String,
 }
 
-/// How an environment can be made here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Maker {
-    /// `uv` finds or fetches the version.
-    Uv(PathBuf),
-    /// The `venv` module of a Python that is here.
-    Venv(Found),
-    /// Neither is to be had; the versions that are here.
-    None(Vec<String>),
+/// How an environment can be made here: by `uv`, which finds or fetches the version, else by the
+/// `venv` module of a Python that is here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maker {
+    /// The program `uv`.
+    pub uv: Option<PathBuf>,
+    /// A Python of exactly the recorded version, else one of the same minor version.
+    pub found: Option<Found>,
+    /// All the versions that were met.
+    pub here: Vec<String>,
 }
 
-/// Finds out how the recorded Python can be had here: exactly its version, else one of the same
-/// minor version.
+impl Maker {
+    /// Whether nothing here can make it.
+    pub fn is_hopeless(&self) -> bool {
+        self.uv.is_none() && self.found.is_none()
+    }
+}
+
+/// Finds out how the recorded Python can be had here.
 pub fn maker(python: &Python) -> Maker {
     let wanted = python.version.as_str();
     let minor: String = wanted.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
@@ -71,15 +78,10 @@ pub fn maker(python: &Python) -> Maker {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let exact = found.iter().find(|found| found.version == wanted);
-    if let Some(exact) = exact {
-        return Maker::Venv(exact.clone());
-    }
-    if let Some(uv) = program("uv") {
-        return Maker::Uv(uv);
-    }
-    match found.iter().find(is_minor) {
-        Some(near) => Maker::Venv(near.clone()),
-        None => Maker::None(found.into_iter().map(|found| found.version).collect()),
+    Maker {
+        uv: program("uv"),
+        found: exact.or_else(|| found.iter().find(is_minor)).cloned(),
+        here: found.iter().map(|found| found.version.clone()).collect(),
     }
 }
 
@@ -120,40 +122,34 @@ pub fn make(root: &Path, python: &Python, any_version: bool) -> Result<Made, Rep
             notes: notes.lines().map(str::to_owned).collect(),
         });
     }
-    if place.symlink_metadata().is_ok() {
-        fs::remove_dir_all(&place).map_err(ReproduceError::io("remove", &place))?;
-    }
     let mut notes = Vec::new();
     let packages = requirements(python, &mut notes);
-    let installer = match maker(python) {
-        Maker::Uv(uv) => {
-            let mut command = Command::new(&uv);
-            command.args(["venv", "--quiet", "--python", &python.version]);
-            if !python.isolated {
-                command.arg("--system-site-packages");
-            }
-            output_of(command.arg(&place))?;
-            Installer::Uv(uv)
-        }
-        Maker::Venv(found) => {
+    let Maker { uv, found, here } = maker(python);
+    let by_uv = uv.map(|uv| {
+        // Where something else could stand in, it has to be exactly what was recorded.
+        let any_version = any_version && found.is_none();
+        let mut notes = notes.clone();
+        anew(&place)
+            .and_then(|()| venv_by_uv(&uv, &place, python, found.as_ref()))
+            .and_then(|()| Installer::Uv(uv).install(&place, &packages, any_version, &mut notes))
+            .map(|()| notes)
+    });
+    let notes = match (by_uv, found) {
+        (Some(Ok(notes)), _) => notes,
+        (Some(Err(error)), None) => return Err(error),
+        (_, Some(found)) => {
+            anew(&place)?;
+            venv(&found, &place, python, packages.is_empty())?;
             if found.version != python.version && python.version.matches('.').count() == 2 {
                 notes.push(format!(
                     "Python {} stands in for {}",
                     found.version, python.version
                 ));
             }
-            let mut command = Command::new(&found.path);
-            command.args(["-m", "venv"]);
-            if !python.isolated {
-                command.arg("--system-site-packages");
-            }
-            if packages.is_empty() {
-                command.arg("--without-pip");
-            }
-            output_of(command.arg(&place))?;
-            Installer::Pip
+            Installer::Pip.install(&place, &packages, any_version, &mut notes)?;
+            notes
         }
-        Maker::None(here) => {
+        (None, None) => {
             let here = if here.is_empty() {
                 "none".to_owned()
             } else {
@@ -165,10 +161,47 @@ pub fn make(root: &Path, python: &Python, any_version: bool) -> Result<Made, Rep
             )));
         }
     };
-    installer.install(&place, &packages, any_version, &mut notes)?;
     let text = format!("{wanted}\n{}", notes.join("\n"));
     fs::write(&stamp, text).map_err(ReproduceError::io("write", &stamp))?;
     Ok(Made { notes })
+}
+
+/// What an interrupted attempt left is no environment.
+fn anew(place: &Path) -> Result<(), ReproduceError> {
+    if place.symlink_metadata().is_ok() {
+        fs::remove_dir_all(place).map_err(ReproduceError::io("remove", place))?;
+    }
+    Ok(())
+}
+
+fn venv_by_uv(
+    uv: &Path,
+    place: &Path,
+    python: &Python,
+    found: Option<&Found>,
+) -> Result<(), ReproduceError> {
+    let mut command = Command::new(uv);
+    command.args(["venv", "--quiet", "--python"]);
+    match found.filter(|found| found.version == python.version) {
+        Some(exact) => command.arg(&exact.path),
+        None => command.arg(&python.version),
+    };
+    if !python.isolated {
+        command.arg("--system-site-packages");
+    }
+    output_of(command.arg(place)).map(drop)
+}
+
+fn venv(found: &Found, place: &Path, python: &Python, bare: bool) -> Result<(), ReproduceError> {
+    let mut command = Command::new(&found.path);
+    command.args(["-m", "venv"]);
+    if !python.isolated {
+        command.arg("--system-site-packages");
+    }
+    if bare {
+        command.arg("--without-pip");
+    }
+    output_of(command.arg(place)).map(drop)
 }
 
 /// What pip is asked for: name, and the version or place.
