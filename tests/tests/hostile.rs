@@ -257,6 +257,73 @@ fn links_of_a_repository_lead_nowhere() {
     assert!(!config.contains("\"*\""), "{config}");
 }
 
+/// What a repository says of its submodules is no order to run anything.
+#[test]
+fn submodules_run_nothing() {
+    if !met(&[Need::Bpf, Need::Program("git")]) {
+        return;
+    }
+    let project = Project::empty();
+    project.write("inner.txt", "x\n");
+    project.commit_all();
+    let inner = project.base().join("inner.git");
+    let inner = inner.to_str().expect("text");
+    project.run("git", ["clone", "--quiet", "--bare", ".", inner]);
+    fs::write(project.base().join("victim"), "kept").expect("written");
+    let touch = "touch /tmp/roar-was-here";
+    let git = |arguments: &[&str]| {
+        let told = Transcript::of(project.command("git").args(arguments));
+        told.succeeds().stdout_text().trim().to_owned()
+    };
+    let allow = "protocol.file.allow=always";
+    git(&["-c", allow, "submodule", "--quiet", "add", inner, "x"]);
+    let module = git(&["-C", "x", "rev-parse", "HEAD"]);
+    for (number, (url, update, path, comes)) in [
+        (inner.to_owned(), "checkout".to_owned(), "x", true),
+        (inner.to_owned(), format!("!{touch}"), "x", false),
+        (
+            format!("ext::sh -c '{touch}'"),
+            "checkout".to_owned(),
+            "x",
+            false,
+        ),
+        (
+            format!("--upload-pack={touch}"),
+            "checkout".to_owned(),
+            "x",
+            false,
+        ),
+        (inner.to_owned(), "checkout".to_owned(), "../victim", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = format!("[submodule \"x\"]\npath = x\nurl = {url}\nupdate = {update}\n");
+        project.write(".gitmodules", text);
+        project.commit_all();
+        let commit = git(&["rev-parse", "HEAD"]);
+        let hostile = closure(&["cp", "x/inner.txt", "out"], |job| {
+            job["document"]["git"] = json!({
+                "commit": commit, "remote": project.path(".git").to_str().expect("text"),
+                "submodules": [{"path": path, "commit": module, "checked_out": module}],
+            });
+        });
+        let server = Server::start(&hostile, Vec::new());
+        let out = project.base().join(format!("copy-{number}"));
+        let out_text = out.to_str().expect("text");
+        let run = ["reproduce", &target(), "--run", "-y", "--out", out_text];
+        let mut command = server.roar(&project, &run);
+        let told = Transcript::of(command.current_dir(project.home()));
+        // The one that means no harm comes along: its step runs, and makes another content.
+        told.exits(if comes { 3 } else { 1 });
+        assert_eq!(out.join("x/inner.txt").exists(), comes, "{number}");
+        assert_eq!(out.join("out").exists(), comes, "{number}");
+        let victim = fs::read(project.base().join("victim"));
+        assert_eq!(victim.expect("there"), b"kept");
+        assert!(!Path::new("/tmp/roar-was-here").exists(), "{number}");
+    }
+}
+
 #[test]
 fn an_enormous_graph_is_refused_at_once() {
     let project = Project::empty();

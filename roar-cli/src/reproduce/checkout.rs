@@ -16,6 +16,11 @@ use super::{patience, places};
 use crate::model::{Digest, PortableJob, RawString, Submodule, UntrackedFile};
 use crate::store::Blobs;
 
+/// How git may fetch.
+const PROTOCOLS: &str = "https:http:ssh:git:file";
+/// The same without this machine.
+const REMOTE_PROTOCOLS: &str = "https:http:ssh:git";
+
 /// The code that a step ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code {
@@ -225,6 +230,7 @@ impl Checkout<'_> {
         // `--checkout` overrides a command that the repository may name as its way to update.
         output_of(
             self.in_tree()
+                .env("GIT_ALLOW_PROTOCOL", self.protocols_of_submodules())
                 .args([
                     "submodule",
                     "--quiet",
@@ -236,6 +242,17 @@ impl Checkout<'_> {
                 .arg(&place),
         )
         .map(drop)
+    }
+
+    /// A repository from elsewhere is not to reach for folders of this machine.
+    fn protocols_of_submodules(&self) -> &'static str {
+        let origin = output_of(self.in_tree().args(["remote", "get-url", "origin"]));
+        let is_local = origin.is_ok_and(|url| url.starts_with(b"/") || url.starts_with(b"file:"));
+        if is_local {
+            PROTOCOLS
+        } else {
+            REMOTE_PROTOCOLS
+        }
     }
 
     fn save(&self, products: &[PathBuf]) -> Result<Vec<(PathBuf, PathBuf)>, ReproduceError> {
@@ -303,7 +320,7 @@ impl Checkout<'_> {
         }
         command
             .env(patience::AT_WORK, self.root)
-            .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:git:file")
+            .env("GIT_ALLOW_PROTOCOL", PROTOCOLS)
             .args(["-c", "core.hooksPath=/dev/null"])
             .args(["-c", "core.fsmonitor=false"])
             .args(["-c", "advice.detachedHead=false"])

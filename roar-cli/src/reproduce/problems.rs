@@ -168,6 +168,10 @@ impl Found {
             }
         }
         for module in &git.submodules {
+            if places::place_of(&module.path).is_err() {
+                let text = format!("the path '{}' cannot be used", module.path);
+                self.add(Impossible, step, text);
+            }
             if module
                 .checked_out
                 .as_deref()
