@@ -59,7 +59,7 @@ pub fn script(plan: &Plan, outlook: &Outlook, blob: &dyn Fn(&Digest) -> Option<V
         );
         let _ = writeln!(
             text,
-            "printf '/.outside/\\n/{ENVIRONMENT}/\\n' >>.git/info/exclude 2>/dev/null || :"
+            "mkdir -p .git/info\nprintf '/.outside/\\n/{ENVIRONMENT}/\\n' >>.git/info/exclude"
         );
     }
     environment(&mut text, plan);

@@ -35,7 +35,14 @@ pub fn output_of(command: &mut Command) -> Result<Vec<u8>, ReproduceError> {
     let start = said.len().saturating_sub(SAID_BYTES);
     let said = said[start..].split(|byte| *byte == b'\n');
     let said: Vec<String> = said
-        .map(|line| RawString::new(line).to_string())
+        .map(|line| {
+            // git sets what is to be typed off by a tab.
+            let line: Vec<u8> = line
+                .iter()
+                .map(|b| if *b == b'\t' { b' ' } else { *b })
+                .collect();
+            RawString::new(line).to_string()
+        })
         .filter(|line| !line.trim().is_empty())
         .map(|line| format!("  {line}"))
         .collect();
@@ -45,10 +52,14 @@ pub fn output_of(command: &mut Command) -> Result<Vec<u8>, ReproduceError> {
     })
 }
 
-/// The command in a message.
+/// The command in a message, without the settings that roar gives git (`-c NAME=VALUE`).
 fn in_words(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(inert).collect();
+    let mut words = vec![inert(command.get_program())];
+    let mut arguments = command.get_args().peekable();
+    while words[0] == "git" && arguments.next_if(|word| *word == "-c").is_some() {
+        arguments.next();
+    }
+    words.extend(arguments.map(inert));
     words.join(" ")
 }
 
