@@ -11,6 +11,8 @@ use crate::error::CommandError;
 use crate::lineage::{ArtifactVersion, StaleInput, StepState};
 use crate::present::Terminal;
 use crate::present::session::{ArtifactCheck, OnDisk, StaleStep, StatusView, StepLine};
+use crate::recording;
+use crate::redact::Redactor;
 use crate::store::{Store, StoreError};
 
 /// Show a summary of the active session.
@@ -34,10 +36,13 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     };
     let recorded = store.moment(|| recorded(&store, session.id))??;
     let checks = check_artifacts(&store, recorded.outputs);
-    let git = capture::git::state(&project.root).unwrap_or_else(|error| {
+    let mut git = capture::git::state(&project.root).unwrap_or_else(|error| {
         context.ui.warning(&format!("git state unknown: {error}"));
         None
     });
+    if let Some(git) = &mut git {
+        recording::hide_secrets_of_git(git, &Redactor::default());
+    }
     let view = StatusView {
         session: &session,
         steps: &recorded.steps,

@@ -22,7 +22,7 @@ pub use crate::capture::hash::Watch;
 pub use collections::collections;
 pub use files::{Hashing, prior_key};
 pub use kept::Keeper;
-pub use secrets::hide_secrets;
+pub use secrets::{hide_secrets, hide_secrets_of_git};
 
 /// The files of a job, as the record holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The last thing that happens to a record before it is written down: its secrets go.
 
-use crate::model::{FileRecord, JobRecord, RawString, RedactedPlace, Redaction};
+use crate::model::{FileRecord, GitState, JobRecord, RawString, RedactedPlace, Redaction};
 use crate::redact::Redactor;
 
 /// Takes the secrets out of every part of a record and notes where they were.
@@ -41,21 +41,7 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
     }
     texts.raw(cwd, &RedactedPlace::Folder);
     if let Some(git) = git {
-        for text in [&mut git.branch, &mut git.remote].into_iter().flatten() {
-            texts.string(text, &RedactedPlace::Git);
-        }
-        if let Some(top) = &mut git.top {
-            texts.raw(top, &RedactedPlace::Git);
-        }
-        if let Some(note) = &mut git.patch_note {
-            texts.string(note, &RedactedPlace::Git);
-        }
-        for module in &mut git.submodules {
-            texts.raw(&mut module.path, &RedactedPlace::Git);
-        }
-        for file in &mut git.untracked {
-            texts.raw(&mut file.path, &RedactedPlace::Files);
-        }
+        texts.git(git);
     }
     for FileRecord { path, note, .. } in inputs.iter_mut().chain(outputs) {
         texts.raw(path, &RedactedPlace::Files);
@@ -112,12 +98,36 @@ pub fn hide_secrets(record: &mut JobRecord, redactor: &Redactor) {
     conditions.redactions.dedup();
 }
 
+/// Takes the secrets out of what is shown of a repository.
+pub fn hide_secrets_of_git(git: &mut GitState, redactor: &Redactor) {
+    let found = Vec::new();
+    Texts { redactor, found }.git(git);
+}
+
 struct Texts<'a> {
     redactor: &'a Redactor,
     found: Vec<Redaction>,
 }
 
 impl Texts<'_> {
+    fn git(&mut self, git: &mut GitState) {
+        for text in [&mut git.branch, &mut git.remote].into_iter().flatten() {
+            self.string(text, &RedactedPlace::Git);
+        }
+        if let Some(top) = &mut git.top {
+            self.raw(top, &RedactedPlace::Git);
+        }
+        if let Some(note) = &mut git.patch_note {
+            self.string(note, &RedactedPlace::Git);
+        }
+        for module in &mut git.submodules {
+            self.raw(&mut module.path, &RedactedPlace::Git);
+        }
+        for file in &mut git.untracked {
+            self.raw(&mut file.path, &RedactedPlace::Files);
+        }
+    }
+
     fn raw(&mut self, text: &mut RawString, place: &RedactedPlace) {
         if let Some(redacted) = self.redactor.text(text.as_bytes()) {
             *text = RawString::new(redacted.text);
