@@ -9,8 +9,10 @@
 pub mod binary;
 pub mod mount;
 pub mod oracle;
+pub mod postgres;
 pub mod programs;
 pub mod project;
+pub mod proxy;
 pub mod record;
 pub mod redact;
 pub mod require;
@@ -18,4 +20,5 @@ pub mod server;
 pub mod terminal;
 pub mod transcript;
 pub mod user;
+pub mod users;
 pub mod workload;

@@ -75,17 +75,25 @@ impl Server {
         assert!(added.status.success(), "{said}");
     }
 
-    /// What it answers to anyone.
+    /// What it answers to anyone, as JSON.
     pub fn get(&self, path: &str) -> Value {
+        let page = self.page(path);
+        serde_json::from_slice(&page).unwrap_or_else(|error| {
+            let said = String::from_utf8_lossy(&page);
+            panic!("{path}: {error}: {said}")
+        })
+    }
+
+    /// What it answers to anyone, to the byte.
+    pub fn page(&self, path: &str) -> Vec<u8> {
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--noproxy", "*"])
             .arg(format!("{}{path}", self.url()))
             .output()
             .expect("curl can be started");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            panic!("{path}: {error}: {said}")
-        })
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{path}: {said}");
+        output.stdout
     }
 }
 

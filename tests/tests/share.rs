@@ -2,141 +2,32 @@
 //! with nothing but the hash.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
 
-use serde_json::Value;
-
-use roar_tests::project::Project;
+use roar_tests::postgres::Postgres;
+use roar_tests::proxy::{Deaf, Proxy};
 use roar_tests::require::{Need, met};
-use roar_tests::server::Server;
 use roar_tests::transcript::Transcript;
+use roar_tests::users::{Users, can_run};
 
-fn can_run() -> bool {
-    met(&[
-        Need::Bpf,
-        Need::Program("git"),
-        Need::Program("ssh-keygen"),
-        Need::Program("curl"),
-    ])
-}
-
-/// User A's project, with a bare remote, and user B's home beside it.
-struct Users {
-    project: Project,
-    server: Server,
-}
-
-impl Users {
-    fn new() -> Self {
-        let project = Project::new();
-        let server = Server::start(&project.base());
-        let users = Self { project, server };
-        for home in [users.project.home(), users.other_home()] {
-            let folder = home.join(".ssh");
-            fs::create_dir_all(&folder).expect("made");
-            users.project.run(
-                "ssh-keygen",
-                ["-q", "-t", "ed25519", "-N", "", "-f"]
-                    .map(Into::into)
-                    .into_iter()
-                    .chain([folder.join("id_ed25519").into_os_string()]),
-            );
-        }
-        users.server.add_key("a", &users.project.home());
-        users.server.add_key("b", &users.other_home());
-        users
-    }
-
-    fn other_home(&self) -> PathBuf {
-        self.project.base().join("other-home")
-    }
-
-    /// roar as user A.
-    fn a(&self, arguments: &[&str]) -> Command {
-        let mut command = self.project.roar_command();
-        command.env("GLAAS_URL", self.server.url()).args(arguments);
-        command
-    }
-
-    /// roar as user B: another home, another folder, no record.
-    fn b(&self, arguments: &[&str]) -> Command {
-        let folder = self.project.base().join("elsewhere");
-        fs::create_dir_all(&folder).expect("made");
-        let mut command = self.project.roar_command();
-        command
-            .current_dir(folder)
-            .env("HOME", self.other_home())
-            .env("GLAAS_URL", self.server.url())
-            .args(arguments);
-        command
-    }
-
-    fn push(&self) {
-        let remote = self.project.base().join("remote.git");
-        self.project.commit_all();
-        if remote.exists() {
-            self.project
-                .run("git", ["push", "--quiet", "origin", "main"]);
-        } else {
-            let remote = remote.to_str().expect("text");
-            self.project
-                .run("git", ["clone", "--quiet", "--bare", ".", remote]);
-            self.project.run("git", ["remote", "add", "origin", remote]);
-        }
-        self.project.run("git", ["fetch", "--quiet", "origin"]);
-    }
-
-    /// A pipeline of two steps whose result is `model.bin`; its hash.
-    fn pipeline(&self) -> String {
-        for script in ["prepare.sh", "train.sh"] {
-            Transcript::of(&mut self.a(&["run", "-q", "sh", script])).succeeds();
-        }
-        self.hash()
-    }
-
-    fn hash(&self) -> String {
-        blake3::hash(&self.project.read("model.bin"))
-            .to_hex()
-            .to_string()
-    }
-
-    fn write_pipeline(&self) {
-        let project = &self.project;
-        project.write(".gitignore", ".roar/\ndata/\nmodel.bin\n");
-        project.write("raw.txt", "c\na\nb\n");
-        project.write(
-            "prepare.sh",
-            "mkdir -p data; sort raw.txt >data/sorted.txt\n",
-        );
-        project.write(
-            "train.sh",
-            "{ cat settings; cat data/sorted.txt; } >model.bin\n",
-        );
-        project.write("settings", "rate 0.1\n");
-    }
-
-    fn register(&self) -> Transcript {
-        Transcript::of(&mut self.a(&["register", "model.bin", "-y", "--json"]))
-    }
-
-    fn reproduce(&self, hash: &str, out: &str, status: i32) -> Value {
-        let arguments = ["reproduce", hash, "--run", "-y", "--json", "--out", out];
-        Transcript::of(&mut self.b(&arguments)).exits(status).json()
+#[test]
+fn from_a_hash_to_the_same_bytes() {
+    if can_run() {
+        from_a_hash(&Users::new());
     }
 }
 
 #[test]
-fn from_a_hash_to_the_same_bytes() {
-    if !can_run() {
-        return;
+fn from_a_hash_to_the_same_bytes_through_postgres() {
+    if can_run() && met(&[Need::Postgres]) {
+        let postgres = Postgres::start();
+        from_a_hash(&Users::on(&postgres.url()));
     }
-    let users = Users::new();
+}
+
+fn from_a_hash(users: &Users) {
     users.write_pipeline();
     users.push();
     let hash = users.pipeline();
@@ -283,59 +174,163 @@ fn what_fails_is_told_apart() {
         .says("is no address");
 }
 
-/// Secrets planted everywhere: what reaches the server is taken from a proxy in between.
+/// A server that cannot be reached: a question is given up soon, sending later, and every wait is
+/// told.
 #[test]
-fn secrets_reach_no_body() {
+fn nobody_waits_long_or_unknowing_for_a_server() {
     if !can_run() {
         return;
     }
-    const CANARY: &str = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
     let users = Users::new();
     users.write_pipeline();
     users.push();
-    let project = &users.project;
-    let login = format!("https://user:{CANARY}@example.invalid/a.git");
-    project.run("git", ["remote", "set-url", "--push", "origin", &login]);
-    // Not redacted when it was recorded: the transport has to do it.
-    project
-        .roar(["config", "set", "record.redact_secrets", "false"])
-        .succeeds();
-    project.write("settings", format!("token = \"{CANARY}\"\n"));
-    project.write(
-        "notebook.ipynb",
-        format!("{{\"cells\": [{{\"source\": [\"key = '{CANARY}'\"]}}]}}\n"),
-    );
-    project.write(format!("name-{CANARY}"), "x\n");
-    project.write(
-        "train.sh",
-        "cat settings notebook.ipynb name-* data/sorted.txt >model.bin\n",
-    );
-    Transcript::of(&mut users.a(&["run", "-q", "sh", "prepare.sh"])).succeeds();
-    let mut train = users.a(&["run", "-q", "sh", "train.sh", "--token", CANARY]);
-    Transcript::of(train.env("PYTHONPATH", CANARY)).succeeds();
-
-    let dry = Transcript::of(&mut users.a(&["register", "model.bin", "--dry-run", "--json"]));
-    let dry_text = dry.succeeds().stdout_text();
-    assert!(!dry_text.contains(CANARY));
-    assert!(
-        dry.json()["redacted"].as_array().expect("a list").len() > 2,
-        "{dry_text}"
-    );
-
-    let proxy = Proxy::start(&users.server, u64::MAX);
-    let mut register = users.a(&["register", "model.bin", "-y"]);
-    let told = Transcript::of(register.env("GLAAS_URL", proxy.url()));
-    told.succeeds();
-    let sent = proxy.sent();
-    assert!(sent.len() > 2000, "{}", sent.len());
-    for (name, bytes) in [
-        ("a body", sent),
-        ("stdout", told.stdout),
-        ("stderr", told.stderr),
-    ] {
-        let found = String::from_utf8_lossy(&bytes).contains(CANARY);
-        assert!(!found, "the canary is in {name}");
+    users.pipeline();
+    let deaf = Deaf::start();
+    let ask = |arguments: &[&str]| {
+        let mut command = users.a(arguments);
+        command
+            .env("GLAAS_URL", deaf.url())
+            .env("ROAR_GLAAS__RETRY_WAIT_MS", "1")
+            .env("ROAR_GLAAS__RETRIES", "5");
+        Transcript::of(&mut command)
+    };
+    let asking = format!("asking {}", deaf.url());
+    let unknown = "0123456789abcdef";
+    for arguments in [&["auth", "test"][..], &["reproduce", unknown]] {
+        let told = ask(arguments);
+        told.exits(1)
+            .says(&asking)
+            .says("trying again")
+            .says("(3 of 3)")
+            .says("does not answer");
+        assert_eq!(deaf.calls(), 3, "{arguments:?}");
     }
+    ask(&["register", "model.bin", "-y"])
+        .exits(1)
+        .says("(6 of 6)");
+    assert_eq!(deaf.calls(), 6);
+    // What needs no server asks none.
+    ask(&["register", "model.bin", "--dry-run"]).succeeds();
+    ask(&["reproduce", "model.bin"]).succeeds();
+    ask(&["auth", "status"]).succeeds();
+    assert_eq!(deaf.calls(), 0);
+}
+
+/// Tags keep the commits, on the remote too.
+#[test]
+fn commits_are_tagged_when_asked_for() {
+    if !can_run() {
+        return;
+    }
+    let users = Users::new();
+    users.write_pipeline();
+    users.push();
+    let hash = users.pipeline();
+    Transcript::of(&mut users.a(&["register", "model.bin", "-y", "--tag"]))
+        .succeeds()
+        .says("tagged");
+    // The branch goes; the tag keeps the commit for whoever has the hash.
+    let remote = users.project.base().join("remote.git");
+    let remote = remote.to_str().expect("text");
+    let git = |arguments: &[&str]| {
+        let mut command = users.project.command("git");
+        Transcript::of(command.args(["-C", remote]).args(arguments))
+            .succeeds()
+            .stdout_text()
+    };
+    let tags = git(&["tag", "--list"]);
+    assert!(tags.starts_with("roar/"), "{tags}");
+    git(&["update-ref", "-d", "refs/heads/main"]);
+    git(&["-c", "gc.pruneExpire=now", "gc", "--quiet", "--prune=now"]);
+    let verdict = users.reproduce(&hash, "tagged", 0);
+    assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
+}
+
+/// A secret that the command was given is in no record: whoever runs it again gives it.
+#[test]
+fn a_secret_argument_is_given_again() {
+    const SECRET: &str = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+    if !can_run() {
+        return;
+    }
+    let users = Users::new();
+    users.write_pipeline();
+    users.project.write(
+        "train.sh",
+        "{ echo \"$2\" | md5sum; cat data/sorted.txt; } >model.bin\n",
+    );
+    users.push();
+    Transcript::of(&mut users.a(&["run", "-q", "sh", "prepare.sh"])).succeeds();
+    let train = ["run", "-q", "sh", "train.sh", "--token", SECRET];
+    Transcript::of(&mut users.a(&train)).succeeds();
+    users.register().succeeds();
+    let hash = users.hash();
+    let told = Transcript::of(&mut users.b(&["reproduce", &hash, "--run", "-y"]));
+    told.exits(1).says("-- --token=…");
+    let mistyped = ["reproduce", &hash, "--", "--tokn=x"];
+    Transcript::of(&mut users.b(&mistyped))
+        .exits(1)
+        .says("step 2: --token=…");
+    let given = format!("--token={SECRET}");
+    let run = [
+        "reproduce",
+        &hash,
+        "--run",
+        "-y",
+        "--out",
+        "given",
+        "--",
+        &given,
+    ];
+    let told = Transcript::of(&mut users.b(&run));
+    assert!(
+        told.succeeds()
+            .stdout_text()
+            .contains("verdict: bit-identical")
+    );
+    // It is nowhere in what is left of it, and not in what was said.
+    let folder = users.project.base().join("elsewhere/given");
+    let found = users
+        .project
+        .command("grep")
+        .args(["-rla", SECRET])
+        .arg(&folder)
+        .output();
+    let found = String::from_utf8_lossy(&found.expect("grep runs").stdout).into_owned();
+    assert_eq!(found, "");
+    for said in [&told.stdout, &told.stderr] {
+        assert!(!String::from_utf8_lossy(said).contains(SECRET));
+    }
+    // Another one is another result, of the same plan.
+    let run = [
+        "reproduce",
+        &hash,
+        "--run",
+        "-y",
+        "--out",
+        "other",
+        "--",
+        "--token=x",
+    ];
+    let told = Transcript::of(&mut users.b(&run));
+    assert!(
+        told.exits(3)
+            .stdout_text()
+            .contains("the secret --token was given anew")
+    );
+    // A script asks for it.
+    let script = Transcript::of(&mut users.b(&["reproduce", &hash, "--script"]));
+    let file = users.project.base().join("again.sh");
+    fs::write(&file, script.succeeds().stdout_text()).expect("written");
+    let shell = |folder: &str, secret: Option<&str>| {
+        let mut command = users.project.command("sh");
+        command.arg(&file).arg(users.project.base().join(folder));
+        command.envs(secret.map(|secret| ("SECRET_2_3", secret)));
+        Transcript::of(&mut command)
+    };
+    shell("by-script-1", None).says("SECRET_2_3");
+    let told = shell("by-script-2", Some(SECRET));
+    assert!(told.succeeds().stdout_text().contains("bit-identical"));
 }
 
 /// A hundred connections cut at random: nothing twice, nothing missing.
@@ -363,7 +358,8 @@ fn cut_connections_lose_and_double_nothing() {
         attempts += 1;
         assert!(attempts < 100, "it does not come to an end");
         let mut register = users.a(&["register", "-y", "--json"]);
-        let told = Transcript::of(register.env("GLAAS_URL", proxy.url()));
+        register.env("GLAAS_URL", proxy.url());
+        let told = Transcript::of(register.env("ROAR_GLAAS__RETRY_WAIT_MS", "1"));
         if told.code() == 0 && proxy.cuts() >= 100 {
             break;
         }
@@ -379,6 +375,57 @@ fn cut_connections_lose_and_double_nothing() {
             );
         }
     }
+    all_arrived(&users, 7);
+}
+
+/// Killed at any moment, registering goes on where it was.
+#[test]
+fn killed_while_registering() {
+    if !can_run() {
+        return;
+    }
+    let users = Users::new();
+    users.write_pipeline();
+    users.push();
+    users.pipeline();
+    let register = || {
+        let mut command = users.a(&["register", "-y"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("roar can be started")
+    };
+    let started = Instant::now();
+    assert!(register().wait().expect("a child").success());
+    let whole = started.elapsed();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut kills = 0;
+    let mut jobs = 2;
+    while kills < 50 {
+        // Another session, of which the server has nothing yet.
+        jobs += 1;
+        let script = format!("cat model.bin data/sorted.txt >data/more-{jobs}-x");
+        Transcript::of(&mut users.a(&["run", "-q", "sh", "-c", &script])).succeeds();
+        let mut ended = false;
+        while !ended {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let share = (seed % 1000) as f64 / 900.0;
+            let mut child = register();
+            std::thread::sleep(whole.mul_f64(share));
+            ended = child.try_wait().expect("a child").is_some();
+            let _ = child.kill();
+            child.wait().expect("a child");
+            kills += u32::from(!ended);
+        }
+        all_arrived(&users, jobs);
+    }
+    let verdict = users.reproduce(&users.hash(), "again", 0);
+    assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
+}
+
+/// The server has each job of the session and each of their files, once.
+#[track_caller]
+fn all_arrived(users: &Users, least_jobs: usize) {
     let dry = Transcript::of(&mut users.a(&["register", "--dry-run", "--json"])).json();
     let session = dry["session"].as_str().expect("a hash");
     let mut jobs = 0;
@@ -388,7 +435,7 @@ fn cut_connections_lose_and_double_nothing() {
             jobs += request["body"]["jobs"].as_array().map_or(0, Vec::len);
         }
     }
-    assert!(jobs >= 7, "{jobs}");
+    assert!(jobs >= least_jobs, "{jobs}");
     // What the proxy does not touch: the server itself.
     let answer = users.server.get(&format!("/api/v1/sessions/{session}"));
     let known = answer["data"]["jobs"].as_array().expect("jobs");
@@ -411,133 +458,4 @@ fn cut_connections_lose_and_double_nothing() {
         }
     }
     assert_eq!(linked, sent);
-}
-
-/// Killed at any moment, registering goes on.
-#[test]
-fn killed_while_registering() {
-    if !can_run() {
-        return;
-    }
-    let users = Users::new();
-    users.write_pipeline();
-    users.push();
-    let hash = users.pipeline();
-    for round in 0_u64..20 {
-        let mut register = users.a(&["register", "model.bin", "-y"]);
-        let mut child = register
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("roar can be started");
-        std::thread::sleep(Duration::from_millis(3 + round * 29 % 180));
-        let _ = child.kill();
-        child.wait().expect("a child can be waited for");
-    }
-    users.register().succeeds();
-    let verdict = users.reproduce(&hash, "again", 0);
-    assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
-}
-
-/// Stands between a client and the server; keeps what the client sends, and cuts connections after
-/// a random number of bytes, in either direction.
-struct Proxy {
-    port: u16,
-    sent: Arc<Mutex<Vec<u8>>>,
-    cuts: Arc<AtomicU64>,
-}
-
-impl Proxy {
-    /// `cuts`: how many connections are cut before it leaves them whole; `u64::MAX` cuts none.
-    fn start(server: &Server, cuts: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        let proxy = Self {
-            port,
-            sent: Arc::default(),
-            cuts: Arc::default(),
-        };
-        let (target, sent, made) = (server.port(), proxy.sent.clone(), proxy.cuts.clone());
-        std::thread::spawn(move || {
-            let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-            for (number, client) in listener.incoming().flatten().enumerate() {
-                // A small generator: the same cuts in every run.
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                let limit = if cuts == u64::MAX || made.load(Ordering::SeqCst) >= cuts {
-                    u64::MAX
-                } else if number % 2 == 0 {
-                    seed % 9000
-                } else {
-                    // Room for the largest body, so that something arrives between two cuts.
-                    50_000 + seed % 30_000
-                };
-                let Ok(upstream) = TcpStream::connect(("127.0.0.1", target)) else {
-                    continue;
-                };
-                let left = Arc::new(AtomicU64::new(limit));
-                let pairs = [
-                    (client.try_clone(), upstream.try_clone(), Some(sent.clone())),
-                    (upstream.try_clone(), client.try_clone(), None),
-                ];
-                for (from, to, kept) in pairs {
-                    let (Ok(from), Ok(to)) = (from, to) else {
-                        continue;
-                    };
-                    let (left, made) = (left.clone(), made.clone());
-                    std::thread::spawn(move || {
-                        if carry(from, to, &left, kept.as_deref()) {
-                            made.fetch_add(1, Ordering::SeqCst);
-                        }
-                    });
-                }
-            }
-        });
-        proxy
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    fn sent(&self) -> Vec<u8> {
-        self.sent.lock().expect("no panic within").clone()
-    }
-
-    fn cuts(&self) -> u64 {
-        self.cuts.load(Ordering::SeqCst)
-    }
-}
-
-/// Carries bytes until either side ends or the allowance is used up; then both are cut. Whether it
-/// was the allowance.
-fn carry(
-    mut from: TcpStream,
-    mut to: TcpStream,
-    left: &AtomicU64,
-    kept: Option<&Mutex<Vec<u8>>>,
-) -> bool {
-    let mut buffer = [0; 1024];
-    let mut cut = false;
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let allowance = left.load(Ordering::SeqCst);
-        let allowed = allowance.min(count as u64);
-        let part = &buffer[..usize::try_from(allowed).unwrap_or(count)];
-        if let Some(kept) = kept {
-            kept.lock()
-                .expect("no panic within")
-                .extend_from_slice(part);
-        }
-        if to.write_all(part).is_err() {
-            break;
-        }
-        if allowance != u64::MAX && left.fetch_sub(allowed, Ordering::SeqCst) <= allowed {
-            cut = true;
-            break;
-        }
-    }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
-    cut
 }

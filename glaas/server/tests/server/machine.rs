@@ -1,13 +1,10 @@
-//! A server of one's own, a PostgreSQL of one's own, and users who sign with `ssh-keygen`.
+//! A server of one's own, and users who sign with `ssh-keygen`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use glaas_server::auth::hex;
@@ -240,97 +237,4 @@ pub(crate) fn unix_seconds() -> i64 {
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-/// A PostgreSQL of this test's own: a cluster in a folder, reached through a socket in it.
-pub(crate) struct Postgres {
-    folder: TempDir,
-    child: Child,
-}
-
-impl Postgres {
-    /// Debian keeps the programs beside the path, one folder a version.
-    pub(crate) fn programs() -> Option<PathBuf> {
-        let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-        versions
-            .flatten()
-            .map(|version| version.path().join("bin"))
-            .find(|bin| bin.join("initdb").exists())
-    }
-
-    pub(crate) fn start() -> Self {
-        let bin = Self::programs().expect("PostgreSQL is installed");
-        let folder = tempfile::tempdir_in("/tmp").expect("a folder");
-        // The engine refuses to run as root.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("ours");
-        let data = folder.path().join("data");
-        let made = as_nobody(&bin.join("initdb"))
-            .args(["-A", "trust", "-U", "glaas", "--no-sync", "-D"])
-            .arg(&data)
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.expect("initdb runs").success());
-        let child = as_nobody(&bin.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .args(["-c", "listen_addresses="])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("postgres starts");
-        let started = Instant::now();
-        while !Command::new(bin.join("pg_isready"))
-            .arg("-q")
-            .arg("-h")
-            .arg(folder.path())
-            .status()
-            .expect("pg_isready runs")
-            .success()
-        {
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "PostgreSQL starts"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { folder, child }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        let socket = self.folder.path().to_string_lossy().replace('/', "%2F");
-        format!("postgres://glaas@{socket}/postgres")
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn as_nobody(program: &Path) -> Command {
-    if !rustix_is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args([
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "--pdeathsig=KILL",
-        ])
-        .arg(program)
-        .current_dir("/tmp");
-    command
-}
-
-fn rustix_is_root() -> bool {
-    fs::read_to_string("/proc/self/status")
-        .unwrap_or_default()
-        .lines()
-        .any(|line| line.starts_with("Uid:\t0\t"))
 }

@@ -4,7 +4,8 @@
 mod machine;
 mod suite;
 
-use machine::{Postgres, Server, User};
+use machine::{Server, User};
+use roar_tests::postgres::Postgres;
 use roar_tests::require::{Need, met};
 
 const SSH: Need = Need::Program("ssh-keygen");
