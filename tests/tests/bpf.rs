@@ -15,7 +15,9 @@ use roar_tests::record::Record;
 use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::transcript::Transcript;
 use roar_tests::workload::tools::{self, Tool};
-use roar_tests::workload::{Build, Workload, check_each, compare, everyday, program, rare, table};
+use roar_tests::workload::{
+    Build, Workload, check_each, compare, crossing, everyday, program, rare, table,
+};
 
 /// Runs a command in a project under roar; tells the record.
 fn record(project: &Project, argv: &[OsString]) -> Result<Record, String> {
@@ -155,6 +157,11 @@ fn namespaces() {
 #[test]
 fn rare_ways() {
     check_table(&rare::all());
+}
+
+#[test]
+fn names_that_cross_links_and_mounts() {
+    check_table(&crossing::all());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use roar_tests::binary::workspace;
-use roar_tests::workload::{CommandLine, Workload, everyday, rare, table, tools};
+use roar_tests::workload::{CommandLine, Workload, crossing, everyday, rare, table, tools};
 
 const BEGIN: &str = "<!-- operations: made by tests/tests/pages.rs -->\n";
 const END: &str = "<!-- end of operations -->\n";
@@ -46,10 +46,14 @@ fn table() -> String {
         let operations: Vec<_> = operations.into_iter().collect();
         row(what, workloads.len(), seen.count(), &operations.join(" · "));
     }
-    let rare = rare::all();
-    let operations: BTreeSet<_> = rare.iter().map(operation).collect();
-    let operations: Vec<_> = operations.into_iter().collect();
-    row("rare ways", rare.len(), 0, &operations.join(" · "));
+    for (what, workloads) in [
+        ("rare ways", rare::all()),
+        ("names across links and mounts", crossing::all()),
+    ] {
+        let operations: BTreeSet<_> = workloads.iter().map(operation).collect();
+        let operations: Vec<_> = operations.into_iter().collect();
+        row(what, workloads.len(), 0, &operations.join(" · "));
+    }
     let tools = tools::all();
     let names: Vec<_> = tools.iter().map(|tool| tool.name).collect();
     row(

@@ -16,6 +16,7 @@ use crate::oracle::FileSets;
 use crate::project::Project;
 use crate::require::{self, Need};
 
+pub mod crossing;
 pub mod everyday;
 pub mod program;
 pub mod rare;

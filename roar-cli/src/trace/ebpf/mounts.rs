@@ -13,6 +13,8 @@ struct Mount {
     root: Vec<u8>,
     /// Where.
     point: Vec<u8>,
+    /// The place among the lines: of two mounts at one point, the later one is seen.
+    order: usize,
 }
 
 /// The mounts, by id.
@@ -24,13 +26,29 @@ pub(super) struct Mounts {
 impl Mounts {
     /// Parses the text of `/proc/self/mountinfo`. Lines that make no sense are skipped.
     pub(super) fn parse(text: &[u8]) -> Self {
-        let by_id = text.split(|b| *b == b'\n').filter_map(parse_line).collect();
+        let lines = text.split(|b| *b == b'\n').enumerate();
+        let by_id = lines
+            .filter_map(|(order, line)| parse_line(line, order))
+            .collect();
         Self { by_id }
     }
 
     /// Whether a mount id is one of roar's namespace.
     pub(super) fn knows(&self, mount_id: u32) -> bool {
         self.by_id.contains_key(&mount_id)
+    }
+
+    /// The path that `inside`, a path within its file system, has through a mount of the table.
+    pub(super) fn place(&self, mount_id: u32, inside: &[u8]) -> Option<Vec<u8>> {
+        self.by_id.get(&mount_id)?.place(inside)
+    }
+
+    /// What a path of the table's owner reaches: a device, and a path within its file system.
+    pub(super) fn reach(&self, path: &[u8]) -> Option<(u32, Vec<u8>)> {
+        let mounts = self.by_id.values();
+        let through = mounts.filter_map(|mount| Some((mount, mount.inside(path)?)));
+        let (mount, inside) = through.max_by_key(|(mount, _)| (mount.point.len(), mount.order))?;
+        Some((mount.device, inside))
     }
 
     /// The path that `inside`, a path within its file system, has in roar's namespace: through
@@ -42,11 +60,7 @@ impl Mounts {
         device: u32,
         inside: &[u8],
     ) -> (Vec<u8>, PathQuality) {
-        if let Some(path) = self
-            .by_id
-            .get(&mount_id)
-            .and_then(|mount| mount.place(inside))
-        {
+        if let Some(path) = self.place(mount_id, inside) {
             return (path, PathQuality::Full);
         }
         let candidates = self.by_id.values().filter(|mount| mount.device == device);
@@ -63,28 +77,33 @@ impl Mounts {
 impl Mount {
     /// Where this mount shows a path of its file system, if it does.
     fn place(&self, inside: &[u8]) -> Option<Vec<u8>> {
-        let rest = if self.root == b"/" {
-            inside
-        } else {
-            let rest = inside.strip_prefix(self.root.as_slice())?;
-            if !rest.is_empty() && rest[0] != b'/' {
-                return None;
-            }
-            rest
-        };
-        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-        let mut path = self.point.clone();
-        if !rest.is_empty() {
-            if path != b"/" {
-                path.push(b'/');
-            }
-            path.extend_from_slice(rest);
-        }
-        Some(path)
+        moved(inside, &self.root, &self.point)
+    }
+
+    /// What a path below this mount is within its file system.
+    fn inside(&self, path: &[u8]) -> Option<Vec<u8>> {
+        moved(path, &self.point, &self.root)
     }
 }
 
-fn parse_line(line: &[u8]) -> Option<(u32, Mount)> {
+/// A path below one folder as the same below another; none when it is not below it.
+fn moved(path: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(from.strip_suffix(b"/").unwrap_or(from))?;
+    if !rest.is_empty() && rest[0] != b'/' {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    let mut path = to.to_vec();
+    if !rest.is_empty() {
+        if path != b"/" {
+            path.push(b'/');
+        }
+        path.extend_from_slice(rest);
+    }
+    Some(path)
+}
+
+fn parse_line(line: &[u8], order: usize) -> Option<(u32, Mount)> {
     let mut fields = line.split(|b| *b == b' ');
     let id = number(fields.next()?)?;
     let _parent = fields.next()?;
@@ -98,6 +117,7 @@ fn parse_line(line: &[u8]) -> Option<(u32, Mount)> {
             device: major << 20 | minor,
             root,
             point,
+            order,
         },
     ))
 }
@@ -107,7 +127,7 @@ pub(super) fn point_of(table: &[u8], file_system: &[u8]) -> Option<Vec<u8>> {
     table.split(|b| *b == b'\n').find_map(|line| {
         let mut fields = line.split(|b| *b == b' ');
         fields.by_ref().find(|field| *field == b"-")?;
-        let (_, mount) = parse_line(line).filter(|_| fields.next() == Some(file_system))?;
+        let (_, mount) = parse_line(line, 0).filter(|_| fields.next() == Some(file_system))?;
         Some(mount.point)
     })
 }
@@ -163,6 +183,21 @@ mod tests {
         assert_eq!(point("tmpfs"), Some("/tmp".to_owned()));
         assert_eq!(point("ext4"), Some("/".to_owned()));
         assert_eq!(point("cgroup2"), None);
+    }
+
+    #[test]
+    fn what_a_path_reaches() {
+        fn check(path: &str, expected: Option<(u32, &str)>) {
+            let text = [TEXT, b"32 31 0:50 / /mnt/a\\040b rw - tmpfs tmpfs rw\n"].concat();
+            let reached = Mounts::parse(&text).reach(path.as_bytes());
+            let expected = expected.map(|(device, path)| (device, path.as_bytes().to_vec()));
+            assert_eq!(reached, expected);
+        }
+        check("/etc/passwd", Some((254 << 20, "/etc/passwd")));
+        check("/tmp", Some((21, "/")));
+        check("/tmpx/y", Some((254 << 20, "/tmpx/y")));
+        // Mounted over the bind mount.
+        check("/mnt/a b/f", Some((50, "/f")));
     }
 
     #[test]

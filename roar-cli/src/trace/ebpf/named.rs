@@ -1,7 +1,6 @@
 //! Files that a call named and no descriptor stood for: found on disk by their names, a moment
 //! later, when those may be gone already.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
@@ -9,12 +8,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::identity::kernel_device;
-use super::translate::{joined, lexical};
 use crate::event::{FileId, FileState, PathQuality};
 use crate::model::RawString;
 
-/// The most links that a path may go through, and the most interpreters that the kernel starts
-/// for one script, are fewer.
+/// The kernel starts fewer interpreters for one script.
 const MOST_STEPS: usize = 40;
 
 /// The kernel reads no more of a script than this to find its interpreter (`BINPRM_BUF_SIZE`).
@@ -42,54 +39,18 @@ pub(super) fn look(path: &RawString) -> Option<FileState> {
     })
 }
 
-/// The symbolic links that the job made: where they led is not to be seen once they are gone.
-#[derive(Debug, Default)]
-pub(super) struct Links(HashMap<RawString, RawString>);
-
-impl Links {
-    pub(super) fn made(&mut self, path: &RawString, target: &RawString) {
-        self.0.insert(path.clone(), target.clone());
-    }
-
-    pub(super) fn removed(&mut self, path: &RawString) {
-        self.0.remove(path);
-    }
-
-    /// The file that a path stood for, by name only: stat does not tell the generation. Where
-    /// nothing is there any more, its state is all zero.
-    pub(super) fn file_at(&self, path: &RawString) -> FileState {
-        let real = match path.to_path_buf().canonicalize() {
-            Ok(real) => RawString::from_path(&real),
-            Err(_) => self.followed(path),
-        };
-        let state = look(&real).unwrap_or(FileState {
-            id: None,
-            path: real,
-            quality: PathQuality::Full,
-            size_bytes: 0,
-            mtime_ns: 0,
-            ctime_ns: 0,
-        });
-        FileState { id: None, ..state }
-    }
-
-    fn followed(&self, path: &RawString) -> RawString {
-        let mut path = path.clone();
-        for _ in 0..MOST_STEPS {
-            let Some(target) = self.0.get(&path) else {
-                break;
-            };
-            let target = target.as_bytes();
-            path = if target.starts_with(b"/") {
-                lexical(target).into()
-            } else {
-                let bytes = path.as_bytes();
-                let parent = bytes.iter().rposition(|b| *b == b'/').unwrap_or(0);
-                lexical(&joined(&bytes[..parent], target)).into()
-            };
-        }
-        path
-    }
+/// The file at a path, by name only: stat does not tell the generation. Where nothing is there any
+/// more, its state is all zero.
+pub(super) fn file_at(path: RawString) -> FileState {
+    let state = look(&path).unwrap_or(FileState {
+        id: None,
+        path,
+        quality: PathQuality::Full,
+        size_bytes: 0,
+        mtime_ns: 0,
+        ctime_ns: 0,
+    });
+    FileState { id: None, ..state }
 }
 
 /// The interpreters of a script that are scripts themselves: the kernel tells of the first
@@ -126,19 +87,6 @@ fn interpreter_of(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_that_are_gone() {
-        let mut links = Links::default();
-        let path = |text: &str| RawString::from(text);
-        links.made(&path("/no/such/a"), &path("../b"));
-        links.made(&path("/no/b"), &path("/no/such/c"));
-        links.made(&path("/no/loop"), &path("loop"));
-        assert_eq!(links.file_at(&path("/no/such/a")).path, path("/no/such/c"));
-        assert_eq!(links.file_at(&path("/no/loop")).path, path("/no/loop"));
-        links.removed(&path("/no/b"));
-        assert_eq!(links.file_at(&path("/no/such/a")).path, path("/no/b"));
-    }
 
     #[test]
     fn interpreters() {

@@ -5,21 +5,27 @@ use std::collections::{HashMap, HashSet};
 use roar_common::{access, flags, name_op, note};
 
 use super::decode::{Body, FileRecord, NameRecord, NamedPath, Record, join_names};
+use super::gaps;
 use super::identity::{self, Identities};
 use super::loader;
-use super::mounts::Mounts;
-use super::named::{self, Links};
+use super::named;
 use super::network;
+use super::places::{Places, Unclear};
+use super::text::{joined, leaf, parent, trimmed};
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
 };
-use crate::model::{Gap, GapKind, RawString};
+use crate::model::RawString;
 
-/// Turns records into events. Keeps the mount table and a short-lived cache of directories.
+/// How many files of unknown mounts are kept in mind.
+const MOST_STRAYS: usize = 4096;
+
+/// Turns records into events.
 pub(super) struct Translator {
-    mounts: Mounts,
+    places: Places,
     identities: Identities,
-    real_directories: HashMap<Vec<u8>, Vec<u8>>,
+    /// Files of other mount namespaces whose mounts are not known, by the last part of their names.
+    strays: HashMap<Vec<u8>, (Vec<u8>, FileId)>,
     /// Generations of files that had no name when they were touched (`O_TMPFILE`), by device
     /// and inode number: when one is linked, only stat can tell which it was.
     nameless: HashMap<(u64, u64), u32>,
@@ -27,8 +33,6 @@ pub(super) struct Translator {
     announced: HashMap<u64, EventKind>,
     /// Announced ones that count as done, because only their failure would be told.
     unconfirmed: HashSet<u64>,
-    /// The symbolic links that the job made.
-    links: Links,
     /// Overlays of other mount namespaces, by device: each is told of once.
     hidden_overlays: HashSet<u32>,
     /// What a record stands for beside its event.
@@ -45,13 +49,12 @@ pub(super) struct Translator {
 impl Translator {
     pub(super) fn new(follows_uring: bool) -> Self {
         Self {
-            mounts: read_mounts(),
+            places: Places::new(),
             identities: Identities::default(),
-            real_directories: HashMap::new(),
+            strays: HashMap::new(),
             nameless: HashMap::new(),
             announced: HashMap::new(),
             unconfirmed: HashSet::new(),
-            links: Links::default(),
             hidden_overlays: HashSet::new(),
             further: Vec::new(),
             core_files: 0,
@@ -62,7 +65,7 @@ impl Translator {
 
     /// To be called between batches: names may have changed since.
     pub(super) fn forget_directories(&mut self) {
-        self.real_directories.clear();
+        self.places.next_batch();
         self.identities.forget_directories();
     }
 
@@ -93,20 +96,20 @@ impl Translator {
                 exited(*code)
             }
             Body::Exec { file, .. } if record.flags & flags::NOT_FOLLOWED != 0 => {
-                let image = self.file_state(file, record.flags);
+                let image = self.file_state(file, record.flags, record.process);
                 if self.loader.as_ref() == Some(&image.path) {
                     return None;
                 }
-                EventKind::Gap(not_followed(&image))
+                EventKind::Gap(gaps::not_followed(&image))
             }
             Body::Exec { file, argv } => EventKind::Executed {
-                image: Some(self.file_state(file, record.flags))
+                image: Some(self.file_state(file, record.flags, record.process))
                     .filter(|image| !is_anonymous(file, image)),
                 argv: split_arguments(argv),
                 argv_truncated: record.flags & (flags::ARGV_CUT | flags::ARGV_UNREADABLE) != 0,
             },
             Body::File(file) => {
-                let state = self.file_state(file, record.flags);
+                let state = self.file_state(file, record.flags, record.process);
                 if is_anonymous(file, &state) {
                     return None;
                 }
@@ -131,25 +134,26 @@ impl Translator {
                 let was_told = self.unconfirmed.remove(request);
                 match self.announced.remove(request) {
                     Some(change) if *result >= 0 => change,
-                    None if was_told => EventKind::Gap(failed_after_all()),
+                    None if was_told => EventKind::Gap(gaps::failed_after_all()),
                     _ => return None,
                 }
             }
             Body::Contact(contact) => network::contacted(contact)?,
             Body::Answer(message) => network::resolved(message)?,
             Body::Note { note } if *note == note::IO_URING && self.follows_uring => return None,
-            Body::Note { note } => EventKind::Gap(noted(*note)),
+            Body::Note { note } => EventKind::Gap(gaps::noted(*note)),
         })
     }
 
-    fn file_state(&mut self, file: &FileRecord<'_>, record_flags: u16) -> FileState {
+    fn file_state(&mut self, file: &FileRecord<'_>, record_flags: u16, process: u32) -> FileState {
         let inside = join_names(file.names);
-        let (path, mut quality) = self.locate(file.mount_id, file.device, &inside);
+        let places = &mut self.places;
+        let (path, mut quality) = places.locate(file.mount_id, file.device, &inside, process);
         if quality == PathQuality::Foreign
             && file.magic == identity::OVERLAY
             && self.hidden_overlays.insert(file.device)
         {
-            self.further.push(EventKind::Gap(hidden_overlay()));
+            self.further.push(EventKind::Gap(gaps::hidden_overlay()));
         }
         if record_flags & flags::PATH_CUT != 0 {
             quality = PathQuality::Truncated;
@@ -169,6 +173,12 @@ impl Translator {
         {
             self.nameless.insert((id.device, id.inode), id.generation);
         }
+        if let Some(id) = id
+            && quality == PathQuality::Full
+            && self.places.is_gone(file.mount_id)
+        {
+            self.stray(&path, id);
+        }
         FileState {
             id,
             path: path.into(),
@@ -179,70 +189,135 @@ impl Translator {
         }
     }
 
-    fn locate(&mut self, mount_id: u32, device: u32, inside: &[u8]) -> (Vec<u8>, PathQuality) {
-        if !self.mounts.knows(mount_id) {
-            // A mount made since, or one of another namespace.
-            self.mounts = read_mounts();
+    /// Keeps a file in mind for [`Self::found_beside`].
+    fn stray(&mut self, path: &[u8], id: FileId) {
+        if self.strays.len() == MOST_STRAYS {
+            self.strays.clear();
         }
-        self.mounts.locate(mount_id, device, inside)
+        self.strays.insert(leaf(path).to_vec(), (path.to_vec(), id));
     }
 
+    /// What the change of a name means; none for what means nothing.
     fn name_changed(&mut self, name: &NameRecord<'_>, process: u32) -> Option<EventKind> {
+        match self.change_of(name, process) {
+            Ok(change) => change,
+            Err(Unclear) => match name.op {
+                // Neither a link nor a directory is an input or an output.
+                name_op::SYMLINK | name_op::MKDIR | name_op::RMDIR => None,
+                _ => self
+                    .found_beside(name)
+                    .or_else(|| Some(EventKind::Gap(gaps::unclear()))),
+            },
+        }
+    }
+
+    fn change_of(
+        &mut self,
+        name: &NameRecord<'_>,
+        process: u32,
+    ) -> Result<Option<EventKind>, Unclear> {
+        let places = &mut self.places;
         let change = match name.op {
             name_op::RENAME => NameChange::Rename,
             name_op::EXCHANGE => NameChange::Exchange,
             name_op::LINK | name_op::LINK_DESCRIPTOR => NameChange::Link,
             name_op::SYMLINK => {
                 let target = RawString::new(name.first.string);
-                let path = self.path_of(&name.second);
-                self.links.made(&path, &target);
-                return Some(EventKind::Symlinked { path, target });
+                let path = places.path_of(&name.second, process)?;
+                let is_doubtful = places.linked(&path, target.as_bytes());
+                self.doubt(is_doubtful);
+                return Ok(Some(EventKind::Symlinked { path, target }));
             }
             name_op::UNLINK | name_op::RMDIR => {
-                let path = self.path_of(&name.first);
-                self.links.removed(&path);
-                return Some(EventKind::Removed { path });
+                let path = places.path_of(&name.first, process)?;
+                let is_doubtful = places.removed(&path);
+                self.doubt(is_doubtful);
+                return Ok(Some(EventKind::Removed { path }));
             }
             name_op::MKDIR => {
-                return Some(EventKind::DirectoryMade {
-                    path: self.path_of(&name.first),
-                });
+                let path = places.path_of(&name.first, process)?;
+                return Ok(Some(EventKind::DirectoryMade { path }));
             }
-            name_op::TRUNCATE => {
-                let path = self.path_of(&name.first);
+            name_op::TRUNCATE | name_op::MKNOD => {
+                let (path, access) = if name.op == name_op::TRUNCATE {
+                    (places.followed(&name.first, process)?, Access::Truncated)
+                } else {
+                    (places.path_of(&name.first, process)?, Access::Created)
+                };
                 let file = FileState {
+                    // The new length; none of what was just made.
                     size_bytes: name.request,
-                    ..self.links.file_at(&path)
+                    ..named::file_at(path)
                 };
-                let access = Access::Truncated;
-                return Some(EventKind::Touched { file, access });
+                return Ok(Some(EventKind::Touched { file, access }));
             }
-            name_op::MKNOD => {
-                let path = self.path_of(&name.first);
-                let file = FileState {
-                    size_bytes: 0,
-                    ..self.links.file_at(&path)
-                };
-                let access = Access::Created;
-                return Some(EventKind::Touched { file, access });
-            }
-            name_op::SCRIPT => return Some(self.script(&name.first, process)),
-            _ => return None,
+            name_op::SCRIPT => return self.script(&name.first, process).map(Some),
+            _ => return Ok(None),
         };
-        let to = self.path_of(&name.second);
+        let to = places.path_of(&name.second, process)?;
         let id = if self.nameless.is_empty() {
             None
         } else {
             self.nameless_at(&to, name)
         };
-        if id.is_none() && name.op == name_op::LINK && is_of_a_descriptor(name.first.string) {
-            self.further.push(EventKind::Gap(linked_by_descriptor()));
+        let places = &mut self.places;
+        let from = if change == NameChange::Link {
+            // A descriptor's name is no file's. Its identity says which it is, or what it has now.
+            match (is_of_a_descriptor(name.first.string), id) {
+                (true, None) => places.followed(&name.first, process)?,
+                (true, Some(_)) => RawString::new(trimmed(name.first.string)),
+                (false, _) => places.path_of(&name.first, process)?,
+            }
+        } else {
+            places.path_of(&name.first, process)?
+        };
+        let mut is_doubtful = change == NameChange::Rename && places.moved(&from, &to);
+        if change == NameChange::Exchange {
+            // Neither is a link, or it is rare enough to lose sight of it.
+            is_doubtful = places.removed(&from) | places.removed(&to);
         }
-        Some(EventKind::Renamed {
-            from: self.path_of(&name.first),
+        self.doubt(is_doubtful);
+        Ok(Some(EventKind::Renamed {
+            from,
             to,
             change,
             id,
+        }))
+    }
+
+    /// Says that a link changed while names may have been read through it.
+    fn doubt(&mut self, is_doubtful: bool) {
+        if is_doubtful {
+            self.further.push(EventKind::Gap(gaps::changed_link()));
+        }
+    }
+
+    /// What a change of names within one directory did, though nothing is known of that directory
+    /// but a file that was touched in it: what stands beside it now tells.
+    fn found_beside(&self, name: &NameRecord<'_>) -> Option<EventKind> {
+        let (path, id) = self.strays.get(leaf(trimmed(name.first.string)))?;
+        let from = RawString::new(path.clone());
+        if name.op == name_op::UNLINK {
+            let is_gone = !from.to_path_buf().try_exists().unwrap_or(true);
+            return is_gone.then_some(EventKind::Removed { path: from });
+        }
+        let change = match name.op {
+            name_op::RENAME => NameChange::Rename,
+            name_op::LINK => NameChange::Link,
+            _ => return None,
+        };
+        let directory = |string| parent(trimmed(string));
+        if directory(name.first.string) != directory(name.second.string) {
+            return None;
+        }
+        let to = joined(parent(path), leaf(trimmed(name.second.string))).into();
+        let found = named::look(&to)?.id?;
+        let is_same = found.device == id.device && found.inode == id.inode;
+        is_same.then_some(EventKind::Renamed {
+            from,
+            to,
+            change,
+            id: Some(*id),
         })
     }
 
@@ -262,77 +337,37 @@ impl Translator {
     }
 
     /// A script whose interpreter became the image of a process.
-    fn script(&mut self, named: &NamedPath<'_>, process: u32) -> EventKind {
-        let path = match named.string.strip_prefix(b"/dev/fd/") {
+    fn script(&mut self, script: &NamedPath<'_>, process: u32) -> Result<EventKind, Unclear> {
+        let path = match script.string.strip_prefix(b"/dev/fd/") {
             // What execveat(2) was given: a descriptor of the process that did it.
             Some(rest) => {
                 let mut path = format!("/proc/{process}/fd/").into_bytes();
                 path.extend_from_slice(rest);
-                let path = RawString::new(path);
-                if path.to_path_buf().canonicalize().is_err() {
-                    return EventKind::Gap(unknown_script());
+                match RawString::new(path).to_path_buf().canonicalize() {
+                    Ok(path) => RawString::from_path(&path),
+                    Err(_) => return Ok(EventKind::Gap(gaps::unknown_script())),
                 }
-                path
             }
-            None => self.path_of(named),
+            None => self.places.followed(script, process)?,
         };
-        let file = self.links.file_at(&path);
+        let file = named::file_at(path);
         for between in named::scripts_between(&file.path.to_path_buf()) {
-            let path = RawString::from_path(&between);
+            let path = RawString::from_path(&between.canonicalize().unwrap_or(between));
             self.further.push(EventKind::Touched {
-                file: self.links.file_at(&path),
+                file: named::file_at(path),
                 access: Access::Executed,
             });
         }
-        EventKind::Touched {
+        Ok(EventKind::Touched {
             file,
             access: Access::Executed,
-        }
-    }
-
-    /// The absolute path that a call named: its directory real, its last name as given.
-    fn path_of(&mut self, named: &NamedPath<'_>) -> RawString {
-        let base = join_names(named.names);
-        let (base, _) = self.locate(named.mount_id, named.device, &base);
-        let string = trim_end(named.string);
-        let (parent, leaf) = match string.iter().rposition(|b| *b == b'/') {
-            Some(at) => (&string[..at], &string[at + 1..]),
-            None => (&b""[..], string),
-        };
-        let mut directory = base;
-        if !parent.is_empty() {
-            directory = self.real_directory(&joined(&directory, parent));
-        }
-        match leaf {
-            b"" | b"." => directory.into(),
-            b".." => self.real_directory(&joined(&directory, b"..")).into(),
-            leaf => joined(&directory, leaf).into(),
-        }
-    }
-
-    /// A directory with symbolic links resolved where it still exists, else by the text alone.
-    fn real_directory(&mut self, path: &[u8]) -> Vec<u8> {
-        if let Some(real) = self.real_directories.get(path) {
-            return real.clone();
-        }
-        let raw = RawString::new(path);
-        let real = raw.to_path_buf().canonicalize().map_or_else(
-            |_| lexical(path),
-            |real| RawString::from_path(&real).as_bytes().to_vec(),
-        );
-        self.real_directories.insert(path.to_vec(), real.clone());
-        real
+        })
     }
 }
 
 /// Anonymous memory (memfd, shared memory): no file of anybody's.
 fn is_anonymous(file: &FileRecord<'_>, state: &FileState) -> bool {
     state.quality == PathQuality::Foreign && file.nlink == 0
-}
-
-fn read_mounts() -> Mounts {
-    // Unreadable (no /proc): every path is then reported as foreign, which the record says.
-    Mounts::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
 }
 
 /// In an exit code: the kernel wrote the process's memory down.
@@ -373,87 +408,9 @@ fn access_of(file: &FileRecord<'_>) -> Option<Access> {
     })
 }
 
-/// A program that gained rights which the user who traces has not.
-fn not_followed(image: &FileState) -> Gap {
-    Gap {
-        kind: GapKind::Privileged,
-        detail: format!(
-            "{} has rights of its own; it and what it started were not followed (`sudo roar run` \
-             follows them)",
-            image.path
-        ),
-        count: 1,
-    }
-}
-
 /// Whether a path names a descriptor of a process.
 fn is_of_a_descriptor(string: &[u8]) -> bool {
     string.starts_with(b"/proc/") || string.starts_with(b"/dev/fd/")
-}
-
-fn linked_by_descriptor() -> Gap {
-    Gap {
-        kind: GapKind::UnresolvedPath,
-        detail: "a file was given a further name through /proc; which it was before is not known"
-            .to_owned(),
-        count: 1,
-    }
-}
-
-fn unknown_script() -> Gap {
-    Gap {
-        kind: GapKind::UnresolvedPath,
-        detail: "a script was executed through a descriptor that is closed".to_owned(),
-        count: 1,
-    }
-}
-
-fn hidden_overlay() -> Gap {
-    Gap {
-        kind: GapKind::Namespace,
-        detail: "an overlay was mounted out of roar's sight; its files are known by their names \
-                 in it, and not by those in its layers"
-            .to_owned(),
-        count: 1,
-    }
-}
-
-fn failed_after_all() -> Gap {
-    Gap {
-        kind: GapKind::IoUring,
-        detail: "an io_uring request that asked for silence failed; the record takes it for done"
-            .to_owned(),
-        count: 1,
-    }
-}
-
-fn noted(what: u32) -> Gap {
-    let (kind, detail) = match what {
-        note::IO_URING_SILENT => (
-            GapKind::IoUring,
-            "an io_uring request on a file still to be opened asked for silence about its success"
-                .to_owned(),
-        ),
-        note::KERNEL_FILE => (
-            GapKind::UnresolvedPath,
-            "the kernel was told to use a file by itself (swap, accounting, a module)".to_owned(),
-        ),
-        note::BTRFS_SEND => (
-            GapKind::UnresolvedPath,
-            "a btrfs subvolume was sent; the kernel read its files".to_owned(),
-        ),
-        note::IO_URING => (
-            GapKind::IoUring,
-            "the command used io_uring; files that it read or wrote only that way are not seen"
-                .to_owned(),
-        ),
-        other => (GapKind::Inconsistent, format!("unknown note {other}")),
-    };
-    Gap {
-        kind,
-        detail,
-        count: 1,
-    }
 }
 
 fn split_arguments(bytes: &[u8]) -> Vec<RawString> {
@@ -461,52 +418,12 @@ fn split_arguments(bytes: &[u8]) -> Vec<RawString> {
     bytes.split(|b| *b == 0).map(RawString::new).collect()
 }
 
-fn trim_end(string: &[u8]) -> &[u8] {
-    let end = string
-        .iter()
-        .rposition(|b| *b != b'/')
-        .map_or(0, |at| at + 1);
-    &string[..end]
-}
-
-pub(super) fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
-    let rest = &rest[rest.iter().position(|b| *b != b'/').unwrap_or(rest.len())..];
-    let mut path = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
-    path.push(b'/');
-    path.extend_from_slice(rest);
-    path
-}
-
-/// `.` and `..` taken out of an absolute path by its text.
-pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
-    let mut kept: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(kept.pop()),
-            part => kept.push(part),
-        }
-    }
-    let mut out = Vec::with_capacity(path.len());
-    for part in kept {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    if out.is_empty() { b"/".to_vec() } else { out }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_paths() {
-        assert_eq!(lexical(b"/a/./b//../c/"), b"/a/c");
-        assert_eq!(lexical(b"/../.."), b"/");
-        assert_eq!(joined(b"/", b"x"), b"/x");
-        assert_eq!(joined(b"/a", b"//x/y"), b"/a/x/y");
-        assert_eq!(trim_end(b"a//"), b"a");
-        assert_eq!(trim_end(b"/"), b"");
+    fn arguments() {
         assert_eq!(
             split_arguments(b"sh\0-c\0\0"),
             ["sh".into(), "-c".into(), RawString::default()]
