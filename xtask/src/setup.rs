@@ -107,6 +107,7 @@ const TEST: &[Want] = &[
     program("bpftool", "bpftool"),
     program("coreutils", "sha256sum"),
     program("util-linux", "setpriv"),
+    program("sudo", "sudo"),
     program("iproute2", "ip"),
     program("btrfs-progs", "mkfs.btrfs"),
     program("xfsprogs", "mkfs.xfs"),
