@@ -29,6 +29,8 @@ pub enum Need {
     FileSystem(&'static str),
     /// Workload programs: finished ones, or a compiler for them.
     Workloads,
+    /// Workload programs in Go: finished ones, or its compiler.
+    Go,
     /// A kernel that takes io_uring.
     IoUring,
     /// A kernel that is at least of this version.
@@ -87,6 +89,10 @@ fn missing(need: Need) -> Option<String> {
         Need::Workloads => match std::env::var_os(program::FINISHED) {
             Some(_) => None,
             None => missing(Need::Program("gcc")),
+        },
+        Need::Go => match std::env::var_os(program::FINISHED) {
+            Some(_) => None,
+            None => missing(Need::Program("go")),
         },
         Need::Postgres => missing_postgres(),
         Need::IoUring => {

@@ -109,7 +109,7 @@ pub fn finish_all(compiler: &str, folder: &Path) {
         let source = entry.expect("the sources can be listed").path();
         let name = source.file_stem().unwrap_or_default().to_string_lossy();
         let builds: &[Build] = match (&*name, source.extension().is_some_and(|e| e == "c")) {
-            (_, false) => &[],
+            (_, false) => &[Build::Go],
             ("bits32", _) if is_x86 => &[Build::Bits32],
             // The second is a library.
             ("bits32" | "nvml", _) => &[],
@@ -117,7 +117,11 @@ pub fn finish_all(compiler: &str, folder: &Path) {
         };
         for build in builds {
             let finished = finished(folder, &name, *build);
-            compile(build.compiler(compiler, folder), &source, &finished);
+            let mut command = build.compiler(compiler, &binary::cache("workloads"));
+            if *build == Build::Go {
+                command.env("GOARCH", if is_x86 { "amd64" } else { "arm64" });
+            }
+            compile(command, &source, &finished);
         }
     }
 }

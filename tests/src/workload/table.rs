@@ -400,7 +400,7 @@ pub fn processes() -> Vec<Workload> {
 }
 
 fn gopher(arguments: &[&str]) -> Workload {
-    Workload::built("gopher", Build::Go, arguments).needs(Need::Program("go"))
+    Workload::built("gopher", Build::Go, arguments).needs(Need::Go)
 }
 
 /// A number of short processes, each of which makes a file.

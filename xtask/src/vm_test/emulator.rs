@@ -42,7 +42,8 @@ impl Emulator {
     pub(super) fn command(&self) -> Result<Command> {
         let (program, _, machine) = self.architecture.emulated();
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", LIMIT]);
+        // In this process group, so that Ctrl-C ends it, too.
+        command.args(["--foreground", "--kill-after=5", LIMIT]);
         match &self.root {
             None => command.arg(program),
             // With its own C library, and so started by its own loader.

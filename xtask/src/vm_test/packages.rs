@@ -15,9 +15,11 @@ use super::kernels::Kernel;
 use crate::process;
 
 /// What guests have beside the kernel and what is under test; apt adds what these depend on.
-const USERLAND: [&str; 12] = [
+const USERLAND: [&str; 14] = [
     "b3sum",
+    "bash",
     "btrfs-progs",
+    "bubblewrap",
     "coreutils",
     "dash",
     "e2fsprogs",

@@ -19,7 +19,7 @@ pub(super) const STEPS: [Step; 5] = [
     Step {
         name: "workloads",
         // Real tools are not there, nor strace, which is their oracle.
-        command: "./bpf --skip tools",
+        command: "./bpf --skip tools --skip everyday_lines",
         // Every program of the object is loaded for each row; these rows use all of them.
         quick: Some("./bpf mappings nested_runs && ./bpf --exact rings"),
     },
