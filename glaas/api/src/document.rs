@@ -167,8 +167,12 @@ pub struct SoftwareDocument {
     pub origins: BTreeMap<String, String>,
     /// Debian packages and their versions.
     pub dpkg: BTreeMap<String, String>,
+    /// Packages of rpm's systems and their versions.
+    pub rpm: BTreeMap<String, String>,
     /// Alpine packages and their versions.
     pub apk: BTreeMap<String, String>,
+    /// Packages of conda environments and their versions.
+    pub conda: BTreeMap<String, String>,
     /// Pythons that ran.
     pub interpreters: Vec<InterpreterDocument>,
     /// Accelerator libraries and their versions.

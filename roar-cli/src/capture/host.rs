@@ -1,20 +1,30 @@
 //! Basic facts about the machine, without starting a process: a handful of small reads.
 //!
+//! What stays the same from one start of the machine to the next is noted: with many processors, and on
+//! older kernels, `/proc/cpuinfo` takes tens of milliseconds.
+//!
 //! Nothing here fails: what cannot be found out is empty or zero.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use super::notes::Notes;
 use super::select::Facts;
-use super::surroundings;
+use super::surroundings::{self, Firmware};
 use crate::model::{HostFacts, RawString};
 use crate::project::Project;
 
 /// The machine as it is now.
-pub fn facts() -> HostFacts {
+pub fn facts(notes: &Notes) -> HostFacts {
     let names = system::names();
-    let cpuinfo = read("/proc/cpuinfo").unwrap_or_default();
-    let cpu_flags = cpu_flags(&cpuinfo);
-    let around = surroundings::look(cpu_flags.iter().any(|flag| flag == "hypervisor"));
+    let Hardware {
+        cpu_model,
+        cpu_flags,
+        firmware,
+    } = Hardware::of_this_boot(notes);
+    let is_virtual = cpu_flags.iter().any(|flag| flag == "hypervisor");
+    let around = surroundings::look(is_virtual, &firmware);
     HostFacts {
         hostname: names.hostname,
         os: os_release("/etc/os-release")
@@ -22,7 +32,7 @@ pub fn facts() -> HostFacts {
             .unwrap_or_else(|| std::env::consts::OS.to_owned()),
         kernel: names.kernel,
         arch: names.arch,
-        cpu_model: cpu_model(&cpuinfo).unwrap_or_default(),
+        cpu_model,
         cpu_flags,
         cpu_count: read("/sys/devices/system/cpu/online")
             .and_then(|text| count_of_list(&text))
@@ -39,6 +49,45 @@ pub fn facts() -> HostFacts {
         gpus: Vec::new(),
         nvidia_driver: None,
         cuda: None,
+    }
+}
+
+/// What does not change while a machine runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Hardware {
+    cpu_model: String,
+    cpu_flags: Vec<String>,
+    firmware: Firmware,
+}
+
+/// Where the processor is described.
+const CPUINFO: &str = "/proc/cpuinfo";
+
+impl Hardware {
+    /// As it was noted since the machine was started, else as it is looked up now.
+    fn of_this_boot(notes: &Notes) -> Self {
+        let Some(boot) = read("/proc/sys/kernel/random/boot_id") else {
+            return Self::now();
+        };
+        let (source, boot) = (Path::new(CPUINFO), boot.trim());
+        let noted = notes.recall(source, boot);
+        if let Some(known) = noted.and_then(|text| serde_json::from_slice(&text).ok()) {
+            return known;
+        }
+        let now = Self::now();
+        if let Ok(text) = serde_json::to_vec(&now) {
+            notes.learn(source, boot, &text);
+        }
+        now
+    }
+
+    fn now() -> Self {
+        let cpuinfo = read(CPUINFO).unwrap_or_default();
+        Self {
+            cpu_model: cpu_model(&cpuinfo).unwrap_or_default(),
+            cpu_flags: cpu_flags(&cpuinfo),
+            firmware: Firmware::read(),
+        }
     }
 }
 
@@ -273,7 +322,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_machine() {
-        let facts = facts();
+        let notes = Notes::default();
+        let facts = facts(&notes);
+        // From the notes, as the next run has it.
+        assert_eq!(super::facts(&notes), facts);
+        let boot = read("/proc/sys/kernel/random/boot_id").expect("a boot has a name");
+        assert!(notes.knows(Path::new(CPUINFO), boot.trim()));
         for (program, option, found) in [
             ("uname", "-n", &facts.hostname),
             ("uname", "-r", &facts.kernel),

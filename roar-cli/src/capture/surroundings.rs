@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// What was made out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {
@@ -22,9 +24,9 @@ struct Signs<'a> {
     has_dockerenv: bool,
     has_containerenv: bool,
     is_in_kubernetes: bool,
-    /// Maker, product and asset tag that the firmware tells (`/sys/class/dmi/id`).
+    /// As [`Firmware`].
     firmware: [&'a str; 3],
-    /// `/sys/hypervisor/type`.
+    /// As [`Firmware`].
     hypervisor: &'a str,
     /// The processor says that it is a virtual one.
     is_virtual: bool,
@@ -68,11 +70,32 @@ const CLOUDS: &[(&str, &str)] = &[
     ("OpenStack", "openstack"),
 ];
 
+/// What the machine says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Firmware {
+    /// Maker, product and asset tag (`/sys/class/dmi/id`).
+    names: [String; 3],
+    /// `/sys/hypervisor/type`.
+    hypervisor: String,
+}
+
+impl Firmware {
+    pub(super) fn read() -> Self {
+        let names = ["sys_vendor", "product_name", "chassis_asset_tag"];
+        Self {
+            names: names.map(|name| read(&format!("/sys/class/dmi/id/{name}"))),
+            hypervisor: read("/sys/hypervisor/type"),
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
 /// Looks around. `is_virtual`: the processor says so.
-pub(super) fn look(is_virtual: bool) -> Surroundings {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let firmware = ["sys_vendor", "product_name", "chassis_asset_tag"]
-        .map(|name| read(&format!("/sys/class/dmi/id/{name}")));
+pub(super) fn look(is_virtual: bool, firmware: &Firmware) -> Surroundings {
+    let Firmware { names, hypervisor } = firmware;
     let (cgroup, named) = (read("/proc/1/cgroup"), read("/run/systemd/container"));
     conclude(Signs {
         cgroup: &cgroup,
@@ -80,8 +103,8 @@ pub(super) fn look(is_virtual: bool) -> Surroundings {
         has_dockerenv: Path::new("/.dockerenv").exists(),
         has_containerenv: Path::new("/run/.containerenv").exists(),
         is_in_kubernetes: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-        firmware: [&firmware[0], &firmware[1], &firmware[2]],
-        hypervisor: read("/sys/hypervisor/type").trim(),
+        firmware: names.each_ref().map(String::as_str),
+        hypervisor: hypervisor.trim(),
         is_virtual,
     })
 }

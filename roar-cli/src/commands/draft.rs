@@ -8,7 +8,7 @@ use crate::capture::git;
 use crate::capture::gpu;
 use crate::capture::hash::{FoundBeside, HashCache, Watch};
 use crate::capture::launch::LaunchWatch;
-use crate::capture::packages::{self, Notebook};
+use crate::capture::packages::{self, LookAhead};
 use crate::capture::select::Facts;
 use crate::capture::{network, sources, trackers};
 use crate::lineage::step_identity;
@@ -76,6 +76,8 @@ pub(super) struct Observed<'a> {
     pub(super) facts: Facts,
     /// Graphics processors.
     pub(super) gpu: gpu::Found,
+    /// What was learned of packages meanwhile.
+    pub(super) packages: LookAhead,
     /// The user's key for the launch it is a part of.
     pub(super) join: Option<&'a str>,
 }
@@ -174,7 +176,7 @@ impl Draft {
         drop(phase);
         let phase = timings::phase("packages");
         let used = recording::used_files(&observation);
-        let software = packages::used(&used, &mut StoreCache(store));
+        let software = packages::used(&used, &observed.packages.finish());
         drop(phase);
         let _phase = timings::phase("launch, network, trackers, completeness");
         let sources = sources::of(files.inputs.iter().map(|file| &file.path));
@@ -240,22 +242,6 @@ impl<S: BorrowMut<Store>> HashCache for StoreCache<S> {
     }
 }
 
-impl<S: BorrowMut<Store>> Notebook for StoreCache<S> {
-    fn recall(&mut self, source: &Path, state: &str) -> Option<String> {
-        let source = RawString::from_path(source);
-        self.0
-            .borrow_mut()
-            .package_note(&source, state)
-            .ok()
-            .flatten()
-    }
-
-    fn learn(&mut self, source: &Path, state: &str, document: &str) {
-        let source = RawString::from_path(source);
-        // What cannot be remembered is looked up again next time.
-        drop(self.0.borrow_mut().note_packages(&source, state, document));
-    }
-}
 pub(super) fn relative_cwd(cwd: &Path, project: &Project) -> RawString {
     let real = cwd.canonicalize().unwrap_or_else(|_| cwd.to_path_buf());
     match real.strip_prefix(&project.root) {

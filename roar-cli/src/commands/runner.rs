@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Context;
 use super::again::{self, Asked};
@@ -14,6 +15,8 @@ use super::observing::{Early, Observing};
 use crate::capture::gpu::GpuWatch;
 use crate::capture::hash::{Beside, NoCache, Plan};
 use crate::capture::launch::LaunchWatch;
+use crate::capture::notes::Notes;
+use crate::capture::packages::LookAhead;
 use crate::capture::select::{Facts, Glance};
 use crate::capture::{environment, host};
 use crate::clock;
@@ -127,6 +130,7 @@ impl<'a> Runner<'a> {
         let early = std::mem::take(early);
         let kernel_log = (settings.logging.level == LogLevel::Debug)
             .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
+        let notes = Arc::new(Notes::of_user(|name| std::env::var_os(name)));
         // The surroundings are looked at while the kernel checks the programs.
         let (tracer, code, host, facts) = std::thread::scope(|scope| {
             let tracer = scope.spawn(|| {
@@ -147,7 +151,7 @@ impl<'a> Runner<'a> {
             };
             let host = {
                 let _phase = timings::phase("host");
-                host::facts()
+                host::facts(&notes)
             };
             let facts = host::selection_facts(project);
             let tracer = tracer.join().unwrap_or(Err(NoTracer::Panicked));
@@ -225,6 +229,7 @@ impl<'a> Runner<'a> {
             ))
         })?;
         let beside = Beside::start(beside_plan(project, settings, &facts, &algorithms));
+        let mut packages = LookAhead::start(notes);
         drop(phase);
         let finished = trace::run(tracer, &launch, &mut |event| {
             if let Some(log) = &mut log {
@@ -234,6 +239,7 @@ impl<'a> Runner<'a> {
                 beside.see(&event);
             }
             watch.see(&event);
+            packages.see(&event);
             if let Some(gpus) = &gpus {
                 gpus.see(&event);
             }
@@ -264,6 +270,7 @@ impl<'a> Runner<'a> {
                 beside: beside.map(Beside::finish).unwrap_or_default(),
                 facts: facts.clone(),
                 gpu: gpus.map(GpuWatch::finish).unwrap_or_default(),
+                packages,
                 join: observing.join.as_deref(),
             },
             backend,

@@ -191,6 +191,7 @@ fn software(software: &Software) -> Facts {
         pip,
         origins,
         dpkg,
+        rpm,
         apk,
         conda,
         interpreters,
@@ -202,6 +203,7 @@ fn software(software: &Software) -> Facts {
         ("pip", pip),
         ("origin of", origins),
         ("dpkg", dpkg),
+        ("rpm", rpm),
         ("apk", apk),
         ("conda", conda),
     ] {

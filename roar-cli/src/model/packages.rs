@@ -18,6 +18,9 @@ pub struct Software {
     /// Packages of Debian and its descendants by name (with the architecture where it is not the
     /// machine's own), with their versions.
     pub dpkg: BTreeMap<String, String>,
+    /// Packages of Fedora, openSUSE and their like by name (with the architecture where it is not the
+    /// machine's own), with `[EPOCH:]VERSION-RELEASE`.
+    pub rpm: BTreeMap<String, String>,
     /// Packages of Alpine by name, with their versions.
     pub apk: BTreeMap<String, String>,
     /// Packages of conda environments by name, with their versions; those of Python are among

@@ -78,6 +78,7 @@ pub(super) fn software_lines(software: &Software) -> Vec<(&'static str, String)>
         .collect();
     for (count, manager) in [
         (software.dpkg.len(), "dpkg"),
+        (software.rpm.len(), "rpm"),
         (software.apk.len(), "apk"),
         (software.conda.len(), "conda"),
     ] {

@@ -89,6 +89,7 @@ impl JobView<'_> {
                 pip: &software.pip,
                 origins: &software.origins,
                 dpkg: &software.dpkg,
+                rpm: &software.rpm,
                 apk: &software.apk,
                 conda: &software.conda,
             },
@@ -253,6 +254,8 @@ struct PackagesDocument<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     origins: &'a BTreeMap<String, String>,
     dpkg: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rpm: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     apk: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

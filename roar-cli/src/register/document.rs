@@ -48,7 +48,9 @@ pub fn document(job: &PortableJob, sequence: i64) -> JobDocument {
             pip: software.pip.clone(),
             origins: software.origins.clone(),
             dpkg: software.dpkg.clone(),
+            rpm: software.rpm.clone(),
             apk: software.apk.clone(),
+            conda: software.conda.clone(),
             interpreters: software
                 .interpreters
                 .iter()
@@ -343,8 +345,9 @@ fn software(software: &SoftwareDocument) -> Software {
         pip: software.pip.clone(),
         origins: software.origins.clone(),
         dpkg: software.dpkg.clone(),
+        rpm: software.rpm.clone(),
         apk: software.apk.clone(),
-        conda: std::collections::BTreeMap::new(),
+        conda: software.conda.clone(),
         interpreters: software
             .interpreters
             .iter()

@@ -245,7 +245,9 @@ fn software(job: &PortableJob) -> Facts {
     for packages in [
         &software.pip,
         &software.dpkg,
+        &software.rpm,
         &software.apk,
+        &software.conda,
         &software.libraries,
     ] {
         for (name, version) in packages {

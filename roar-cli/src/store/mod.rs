@@ -25,7 +25,6 @@ mod graph;
 mod insert;
 mod jobs;
 mod origins;
-mod packages;
 mod place;
 mod pop;
 mod quiet;

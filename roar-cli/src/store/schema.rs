@@ -73,6 +73,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_package_notes.sql"),
     include_str!("migrations/0004_overview.sql"),
     include_str!("migrations/0005_registrations.sql"),
+    include_str!("migrations/0006_package_notes_gone.sql"),
 ];
 
 /// The schema of this roar.

@@ -120,7 +120,15 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("regex", &["redact"]),
     ("reqwest", &["register"]),
     ("rsa", &["register"]),
-    ("rusqlite", &["store"]),
+    (
+        "rusqlite",
+        &[
+            "store",
+            "capture::sqlite",
+            "capture::packages::rpm",
+            "capture::trackers",
+        ],
+    ),
     ("rusqlite_migration", &["store"]),
     ("simple_dns", &["trace::ebpf"]),
     ("rustls", &["register"]),

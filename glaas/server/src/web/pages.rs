@@ -284,7 +284,9 @@ fn extend(groups: &mut Vec<(&'static str, Vec<Option<Fact>>)>, document: &JobDoc
     for (name, list) in [
         ("pip", &software.pip),
         ("dpkg", &software.dpkg),
+        ("rpm", &software.rpm),
         ("apk", &software.apk),
+        ("conda", &software.conda),
     ] {
         let all: Vec<String> = list
             .iter()

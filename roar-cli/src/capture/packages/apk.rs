@@ -1,41 +1,37 @@
 //! Alpine's database: one text with a paragraph for each package (`P:` name, `V:` version, `F:`
 //! folder, `R:` file in it).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use super::system::Package;
+use super::index::{Listed, Merged, Package, hash};
 
 /// The database.
 pub(super) const DATABASE: &str = "/lib/apk/db/installed";
 
-/// The owners of these paths.
-pub(super) fn owners(paths: &BTreeSet<&str>) -> BTreeMap<String, Package> {
-    fs::read_to_string(DATABASE)
-        .map(|text| find(&text, paths))
-        .unwrap_or_default()
+/// Every package with its files.
+pub(super) fn packages() -> Vec<Listed> {
+    let text = fs::read(DATABASE).unwrap_or_default();
+    parse(&String::from_utf8_lossy(&text), &Merged::here())
 }
 
-fn find(text: &str, paths: &BTreeSet<&str>) -> BTreeMap<String, Package> {
-    let mut found = BTreeMap::new();
-    for paragraph in text.split("\n\n") {
-        let (mut package, mut version, mut folder) = ("", "", "");
+fn parse(text: &str, merged: &Merged) -> Vec<Listed> {
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        let (mut package, mut files, mut folder) = (Package::default(), Vec::new(), "");
         for line in paragraph.lines() {
             match line.split_once(':') {
-                Some(("P", name)) => package = name,
-                Some(("V", number)) => version = number,
+                Some(("P", name)) => name.clone_into(&mut package.0),
+                Some(("V", number)) => number.clone_into(&mut package.1),
                 Some(("F", path)) => folder = path,
-                Some(("R", name)) => {
-                    let path = format!("/{folder}/{name}");
-                    if paths.contains(path.as_str()) {
-                        found.insert(path, (package.to_owned(), version.to_owned()));
-                    }
-                }
+                Some(("R", name)) if folder.is_empty() => files.push(hash(&format!("/{name}"))),
+                Some(("R", name)) => files.push(hash(&merged.real(&format!("/{folder}/{name}")))),
                 _ => {}
             }
         }
-    }
-    found
+        (package, files)
+    });
+    paragraphs
+        .filter(|(package, _)| !package.0.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -44,13 +40,17 @@ mod tests {
 
     #[test]
     fn files_below_their_folders() {
-        let text = "C:Q1\nP:musl\nV:1.2.4-r2\nF:lib\nR:ld-musl.so.1\na:0:0:755\n\n\
-            P:busybox\nV:1.36-r5\nF:bin\nR:busybox\nF:etc\nR:securetty\n";
-        let paths = BTreeSet::from(["/lib/ld-musl.so.1", "/bin/busybox", "/bin/sh"]);
-        let found = find(text, &paths);
+        let text = "C:Q1\nP:musl\nV:1.2.4-r2\nF:opt\nR:ld-musl.so.1\na:0:0:755\n\n\
+            P:busybox\nV:1.36-r5\nF:\nR:init\nF:opt/bin\nR:busybox\nF:etc\nR:securetty\n\n";
         let package = |name: &str, version: &str| (name.to_owned(), version.to_owned());
-        assert_eq!(found.len(), 2);
-        assert_eq!(found["/lib/ld-musl.so.1"], package("musl", "1.2.4-r2"));
-        assert_eq!(found["/bin/busybox"], package("busybox", "1.36-r5"));
+        let files = |files: &[&str]| files.iter().map(|path| hash(path)).collect();
+        let expected: Vec<Listed> = vec![
+            (package("musl", "1.2.4-r2"), files(&["/opt/ld-musl.so.1"])),
+            (
+                package("busybox", "1.36-r5"),
+                files(&["/init", "/opt/bin/busybox", "/etc/securetty"]),
+            ),
+        ];
+        assert_eq!(parse(text, &Merged::here()), expected);
     }
 }

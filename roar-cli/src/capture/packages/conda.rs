@@ -1,14 +1,15 @@
 //! conda's packages: `conda-meta/*.json` of an environment lists the files of each, Python or not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::system::{Package, ask};
-use super::{Notebook, UsedFile, python_source, state};
+use super::index::{Index, Listed, hash};
+use super::{UsedFile, python_source, state};
+use crate::capture::notes::Notes;
 
 /// The folder of the descriptions, below that of the environment.
 const DESCRIPTIONS: &str = "conda-meta";
@@ -23,31 +24,27 @@ struct Description {
 }
 
 /// The packages that own any of these files, by name, with their versions.
-pub(super) fn packages(
-    files: &[UsedFile],
-    notebook: &mut dyn Notebook,
-) -> BTreeMap<String, String> {
-    let mut environments: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+pub(super) fn packages(files: &[UsedFile], notes: &Notes) -> BTreeMap<String, String> {
     let mut known: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
-    for file in files {
+    let mut indexes: HashMap<PathBuf, Option<Index>> = HashMap::new();
+    let owned = files.iter().filter_map(|file| {
         let source = python_source(&file.path);
         let path = source.as_deref().unwrap_or(&file.path);
-        let Some(folder) = path.parent() else {
-            continue;
-        };
-        if let Some(environment) = environment(folder, &mut known)
-            && let Ok(below) = path.strip_prefix(&environment)
-            && let Some(below) = below.to_str()
-        {
-            let asked = environments.entry(environment).or_default();
-            asked.insert(below.to_owned());
-        }
+        let environment = environment(path.parent()?, &mut known)?;
+        let below = path.strip_prefix(&environment).ok()?.to_str()?.to_owned();
+        let index = indexes
+            .entry(environment)
+            .or_insert_with_key(|environment| index(environment, notes));
+        index.as_ref()?.owner(&below).cloned()
+    });
+    owned.collect()
+}
+
+/// Looks at the environment that a folder is in, if any, ahead of the question.
+pub(super) fn learn(folder: &Path, notes: &Notes) {
+    if let Some(environment) = environment(folder, &mut HashMap::new()) {
+        index(&environment, notes);
     }
-    let mut packages: BTreeMap<String, String> = BTreeMap::new();
-    for (environment, asked) in environments {
-        packages.extend(owners(&environment, &asked, notebook).into_values());
-    }
-    packages
 }
 
 /// The environment that a folder is in: the innermost one.
@@ -66,61 +63,34 @@ fn environment(folder: &Path, known: &mut HashMap<PathBuf, Option<PathBuf>>) -> 
     found
 }
 
-fn owners(
-    environment: &Path,
-    asked: &BTreeSet<String>,
-    notebook: &mut dyn Notebook,
-) -> BTreeMap<String, Package> {
+fn index(environment: &Path, notes: &Notes) -> Option<Index> {
     let source = environment.join(DESCRIPTIONS);
-    let Some(state) = state(&source) else {
-        return BTreeMap::new();
-    };
-    ask(notebook, &source, &state, asked, |unknown| {
-        read(&source, unknown)
-    })
+    let state = state(&source)?;
+    Some(Index::of(notes, &source, &state, || read(&source)))
 }
 
-/// The owners of these paths, from all descriptions.
-fn read(source: &Path, paths: &BTreeSet<&str>) -> BTreeMap<String, Package> {
+/// Every package with its files, from all descriptions.
+fn read(source: &Path) -> Vec<Listed> {
     let Ok(entries) = fs::read_dir(source) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
-    let descriptions: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .collect();
-    descriptions
-        .par_iter()
-        .filter_map(|path| serde_json::from_slice::<Description>(&fs::read(path).ok()?).ok())
-        .flat_map_iter(|description| {
-            let Description {
-                name,
-                version,
-                files,
-            } = description;
-            let owned = files
-                .into_iter()
-                .filter(|file| paths.contains(file.as_str()));
-            owned
-                .map(|file| (file, (name.clone(), version.clone())))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let mut descriptions: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    descriptions.retain(|path| path.extension().is_some_and(|e| e == "json"));
+    let packages = descriptions.par_iter().filter_map(|path| {
+        let Description {
+            name,
+            version,
+            files,
+        } = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let paths = files.iter().map(|path| hash(path));
+        Some(((name, version), paths.collect()))
+    });
+    packages.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Forgetful;
-
-    impl Notebook for Forgetful {
-        fn recall(&mut self, _source: &Path, _state: &str) -> Option<String> {
-            None
-        }
-        fn learn(&mut self, _source: &Path, _state: &str, _document: &str) {}
-    }
 
     #[test]
     fn owners_in_an_environment() {
@@ -144,7 +114,7 @@ mod tests {
             executed: false,
         };
         let found = |files: &[UsedFile]| {
-            let found = packages(files, &mut Forgetful);
+            let found = packages(files, &Notes::default());
             let shown: Vec<String> = found.iter().map(|(n, v)| format!("{n} {v}")).collect();
             shown.join(", ")
         };

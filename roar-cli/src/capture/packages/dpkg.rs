@@ -1,12 +1,13 @@
-//! dpkg's database: `/var/lib/dpkg/info/*.list` has the files of each package, `status` its version.
+//! dpkg's database: `/var/lib/dpkg/info/*.list` has the files of each package, `status` its version,
+//! `diversions` what is elsewhere than listed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::system::Package;
+use super::index::{Listed, Merged, Package, hash};
 
 /// The folder of the lists.
 pub(super) const LISTS: &str = "/var/lib/dpkg/info";
@@ -14,63 +15,62 @@ pub(super) const LISTS: &str = "/var/lib/dpkg/info";
 /// The file of the versions.
 pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 
-/// Folders that a merged `/usr` has links for: lists may name files by either path.
-const MERGED: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+/// Files that one package has put in the place of another one's (dpkg-divert(1)).
+pub(super) const DIVERSIONS: &str = "/var/lib/dpkg/diversions";
 
-/// The owners of these paths (real ones).
-pub(super) fn owners(paths: &BTreeSet<&str>) -> BTreeMap<String, Package> {
-    let aliases: Vec<&str> = MERGED
-        .iter()
-        .copied()
-        .filter(|folder| Path::new(folder).is_symlink())
-        .collect();
+/// Every package with its files, by the paths where they really are.
+pub(super) fn packages() -> Vec<Listed> {
     let Ok(entries) = fs::read_dir(LISTS) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
-    let lists: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "list")
-        })
-        .collect();
-    let found: Vec<(String, String)> = lists
-        .par_iter()
-        .flat_map_iter(|list| {
-            let package = list.file_stem().unwrap_or_default().to_string_lossy();
-            let text = fs::read(list).unwrap_or_default();
-            listed(&String::from_utf8_lossy(&text), paths, &aliases)
-                .into_iter()
-                .map(|path| (path, package.clone().into_owned()))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let status = fs::read_to_string(STATUS).unwrap_or_default();
-    let versions = Versions::of(&status);
-    found
-        .into_iter()
-        .filter_map(|(path, package)| Some((path, versions.get(&package)?)))
-        .collect()
+    let mut lists: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    lists.retain(|path| path.extension().is_some_and(|e| e == "list"));
+    let read = |path: &str| {
+        let text = fs::read(path).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let (status, diversions) = (read(STATUS), read(DIVERSIONS));
+    let (versions, diversions) = (Versions::of(&status), Diversions::of(&diversions));
+    let merged = Merged::here();
+    let listed = lists.par_iter().filter_map(|list| {
+        let name = list.file_stem()?.to_str()?;
+        let package = versions.get(name)?;
+        let text = fs::read(list).ok()?;
+        let paths = String::from_utf8_lossy(&text);
+        let paths = paths.lines().map(|path| {
+            let path = diversions.real(path, name);
+            hash(&merged.real(path))
+        });
+        Some((package, paths.collect()))
+    });
+    listed.collect()
 }
 
-/// Those of `paths` that a list has, as they were asked for.
-fn listed(list: &str, paths: &BTreeSet<&str>, aliases: &[&str]) -> Vec<String> {
-    let mut found = Vec::new();
-    for line in list.lines() {
-        if paths.contains(line) {
-            found.push(line.to_owned());
-        } else if aliases.iter().any(|folder| {
-            line.strip_prefix(folder)
-                .is_some_and(|rest| rest.starts_with('/'))
-        }) {
-            let real = format!("/usr{line}");
-            if paths.contains(real.as_str()) {
-                found.push(real);
-            }
+/// Who has diverted which file to where.
+struct Diversions<'a>(HashMap<&'a str, (&'a str, &'a str)>);
+
+impl<'a> Diversions<'a> {
+    /// Three lines each: the file, where it is now, and the package in whose favour.
+    fn of(text: &'a str) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        let of_three = lines.chunks_exact(3).filter_map(|three| match three {
+            [from, to, package] => Some((*from, (*to, *package))),
+            _ => None,
+        });
+        Self(of_three.collect())
+    }
+
+    /// Where the file is that a list names.
+    fn real<'p>(&self, path: &'p str, list: &str) -> &'p str
+    where
+        'a: 'p,
+    {
+        let package = list.split(':').next().unwrap_or_default();
+        match self.0.get(path) {
+            Some((to, diverter)) if *diverter != package => to,
+            _ => path,
         }
     }
-    found
 }
 
 /// Versions by name and by `name:architecture`.
@@ -143,13 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn either_path_of_a_merged_file() {
-        let paths = BTreeSet::from(["/usr/lib/a.so", "/usr/bin/x", "/usr/lib64"]);
-        let list = "/.\n/lib\n/lib/a.so\n/usr/bin/x\n/lib64\n/library/usr/lib/a.so\n";
-        assert_eq!(
-            listed(list, &paths, &["/lib"]),
-            ["/usr/lib/a.so", "/usr/bin/x"]
-        );
-        assert_eq!(listed(list, &paths, &[]), ["/usr/bin/x"]);
+    fn diverted_files() {
+        let text = "/bin/sh\n/bin/sh.distrib\ndash\n/usr/bin/x\n/usr/bin/x.real\n:\n/cut\n";
+        let diversions = Diversions::of(text);
+        for (path, list, expected) in [
+            ("/bin/sh", "dash", "/bin/sh"),
+            ("/bin/sh", "dash:amd64", "/bin/sh"),
+            ("/bin/sh", "bash", "/bin/sh.distrib"),
+            ("/usr/bin/x", "y", "/usr/bin/x.real"),
+            ("/usr/bin/y", "y", "/usr/bin/y"),
+            ("/cut", "y", "/cut"),
+        ] {
+            assert_eq!(diversions.real(path, list), expected, "{path} of {list}");
+        }
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Notebook, UsedFile, recall_or, state};
+use super::{UsedFile, recall_or, state};
+use crate::capture::notes::Notes;
 use crate::model::{Interpreter, RawString};
 
 /// Larger files are not searched for a version.
 const LIMIT_BYTES: u64 = 256 << 20;
 
 /// The Pythons among the programs that were executed.
-pub(super) fn interpreters(files: &[UsedFile], notebook: &mut dyn Notebook) -> Vec<Interpreter> {
+pub(super) fn interpreters(files: &[UsedFile], notes: &Notes) -> Vec<Interpreter> {
     let mut found: Vec<Interpreter> = Vec::new();
     let environments = environments(files);
     for file in files.iter().filter(|file| file.executed) {
@@ -21,12 +22,12 @@ pub(super) fn interpreters(files: &[UsedFile], notebook: &mut dyn Notebook) -> V
         // Where Python is a library, the library knows its version.
         let library = files.iter().map(|file| file.path.as_path()).find(|path| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with(&format!("libpython{short}.so")))
+            name.is_some_and(|name| name.starts_with(&format!("{LIBRARY}{short}.so")))
         });
         let version = [library, Some(&file.path)]
             .into_iter()
             .flatten()
-            .find_map(|path| version_in(path, &short, notebook));
+            .find_map(|path| version_in(path, &short, notes));
         let folder = file.path.parent();
         let environment = environments.iter().find(|environment| {
             environment
@@ -50,6 +51,32 @@ pub(super) fn interpreters(files: &[UsedFile], notebook: &mut dyn Notebook) -> V
         }
     }
     found
+}
+
+/// How the library is called that is a Python.
+const LIBRARY: &str = "libpython";
+
+/// Whether a path may be that of a Python; cheap, for it is asked of every event.
+pub(super) fn may_be(path: &[u8]) -> bool {
+    let start = path
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
+    let name = &path[start..];
+    let starts = |with: &str| name.starts_with(with.as_bytes());
+    starts(LIBRARY) || (name.len() < 16 && (starts("python") || starts("pypy")))
+}
+
+/// Looks into a Python ahead of the question.
+pub(super) fn learn(path: &Path, notes: &Notes) {
+    let of_library = || {
+        let name = path.file_name()?.to_str()?.strip_prefix(LIBRARY)?;
+        Some(name.split_once(".so")?.0.to_owned())
+    };
+    let short = name_of(path).map(|(_, short)| short).or_else(of_library);
+    if let Some(short) = short {
+        version_in(path, &short, notes);
+    }
 }
 
 /// A virtual environment: every Python that runs in one reads its `pyvenv.cfg`.
@@ -108,10 +135,10 @@ fn name_of(path: &Path) -> Option<(&'static str, String)> {
     (is_version && version.contains('.')).then(|| (implementation, version.to_owned()))
 }
 
-/// CPython's binary holds its version as a text (PY_VERSION).
-fn version_in(path: &Path, short: &str, notebook: &mut dyn Notebook) -> Option<String> {
+/// CPython's binary holds its version as a text of its own (PY_VERSION).
+fn version_in(path: &Path, short: &str, notes: &Notes) -> Option<String> {
     let state = state(path)?;
-    recall_or(notebook, path, &state, || {
+    recall_or(notes, path, &state, || {
         let size = path.metadata().ok()?.len();
         let content = (size <= LIMIT_BYTES)
             .then(|| fs::read(path).ok())

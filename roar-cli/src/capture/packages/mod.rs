@@ -4,18 +4,18 @@
 //! A package counts when one of its files was read, mapped or executed. What every Python looks
 //! at when it starts (`.pth` files, their hooks, the distributions' own descriptions) does not.
 //!
-//! Package databases are large and change rarely: what was learned from one is kept, together
-//! with the state it had ([`Notebook`]), so that a run that uses what the last one used costs a few
-//! look-ups.
-//!
-//! Not read yet: rpm's database.
+//! Package databases are large and change rarely: what was learned from one is noted for the user
+//! ([`Notes`]), and learned beside the command where it is not ([`LookAhead`]).
 
+mod ahead;
 mod apk;
 mod conda;
 mod dpkg;
+mod index;
 mod interpreter;
 mod libraries;
 mod python;
+mod rpm;
 mod system;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::notes::Notes;
 use crate::model::{Program, RawString, Software};
+
+pub use ahead::LookAhead;
 
 /// A file that was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,29 +37,21 @@ pub struct UsedFile {
     pub executed: bool,
 }
 
-/// Keeps what was learned from a package database, by the database's path. A notebook that
-/// fails is an empty one.
-pub trait Notebook {
-    /// What was learned while the database was in this state.
-    fn recall(&mut self, source: &Path, state: &str) -> Option<String>;
-    /// Replaces what was learned from a database.
-    fn learn(&mut self, source: &Path, state: &str, document: &str);
-}
-
 /// The software behind these files.
-pub fn used(files: &[UsedFile], notebook: &mut dyn Notebook) -> Software {
+pub fn used(files: &[UsedFile], notes: &Notes) -> Software {
     let mut software = Software::default();
-    python::distributions(files, notebook, &mut software);
-    let owners = system::owners(files, notebook);
+    python::distributions(files, notes, &mut software);
+    let owners = system::owners(files, notes);
     for (package, version) in owners.packages() {
         let packages = match owners.manager {
             system::Manager::Dpkg => &mut software.dpkg,
+            system::Manager::Rpm => &mut software.rpm,
             system::Manager::Apk => &mut software.apk,
         };
         packages.insert(package.to_owned(), version.to_owned());
     }
-    software.conda = conda::packages(files, notebook);
-    software.interpreters = interpreter::interpreters(files, notebook);
+    software.conda = conda::packages(files, notes);
+    software.interpreters = interpreter::interpreters(files, notes);
     software.libraries = libraries::versions(files, &software.pip);
     software.programs = files
         .iter()
@@ -98,24 +93,20 @@ fn state(path: &Path) -> Option<String> {
 
 /// Recalls a document, or makes it and keeps it.
 fn recall_or<T: Serialize + DeserializeOwned>(
-    notebook: &mut dyn Notebook,
+    notes: &Notes,
     source: &Path,
     state: &str,
     make: impl FnOnce() -> T,
 ) -> T {
-    let known = notebook.recall(source, state);
-    if let Some(known) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+    let known = notes.recall(source, state);
+    if let Some(known) = known.and_then(|text| serde_json::from_slice(&text).ok()) {
         return known;
     }
     let made = make();
-    write(notebook, source, state, &made);
-    made
-}
-
-fn write<T: Serialize>(notebook: &mut dyn Notebook, source: &Path, state: &str, value: &T) {
-    if let Ok(text) = serde_json::to_string(value) {
-        notebook.learn(source, state, &text);
+    if let Ok(text) = serde_json::to_vec(&made) {
+        notes.learn(source, state, &text);
     }
+    made
 }
 
 /// `a/__pycache__/b.cpython-311.pyc` is made of `a/b.py`, whoever wrote it.

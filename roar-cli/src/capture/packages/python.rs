@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
-use super::{Notebook, UsedFile, python_source, recall_or, state};
+use super::{UsedFile, python_source, recall_or, state};
+use crate::capture::notes::Notes;
 use crate::model::Software;
 
 /// Folders that hold distributions.
@@ -42,11 +45,7 @@ struct Distribution {
 }
 
 /// Adds the distributions that own any of these files.
-pub(super) fn distributions(
-    files: &[UsedFile],
-    notebook: &mut dyn Notebook,
-    software: &mut Software,
-) {
+pub(super) fn distributions(files: &[UsedFile], notes: &Notes, software: &mut Software) {
     let mut folders: BTreeMap<PathBuf, Vec<&Path>> = BTreeMap::new();
     for file in files {
         if let Some((folder, below)) = split(&file.path) {
@@ -55,10 +54,9 @@ pub(super) fn distributions(
     }
     let mut used: BTreeSet<(String, String, Option<String>)> = BTreeSet::new();
     for (folder, paths) in folders {
-        let Some(state) = state(&folder) else {
+        let Some(site) = Site::of(&folder, notes) else {
             continue;
         };
-        let site = recall_or(notebook, &folder, &state, || Site::read(&folder));
         let owned = paths.into_iter().filter_map(|below| site.owner(below));
         let editable = files
             .iter()
@@ -87,6 +85,27 @@ pub(super) fn distributions(
     }
 }
 
+/// Looks at a folder of distributions ahead of the question.
+pub(super) fn learn(folder: &Path, notes: &Notes) {
+    Site::of(folder, notes);
+}
+
+/// How the names of such folders end, and what follows in the paths of their files.
+static ENDING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("-packages/"));
+
+/// The folder of distributions that a path is in, as bytes; cheap, for it is asked of every event.
+pub(super) fn site_of(path: &[u8]) -> Option<&[u8]> {
+    let folders = ENDING.find_iter(path).filter_map(|at| {
+        let folder = &path[..at + "-packages".len()];
+        let name = folder.rsplit(|byte| *byte == b'/').next()?;
+        SITES
+            .iter()
+            .any(|site| site.as_bytes() == name)
+            .then_some(folder)
+    });
+    folders.last()
+}
+
 /// The folder of distributions that a path is in, and the path below it.
 fn split(path: &Path) -> Option<(PathBuf, &Path)> {
     let folder = path.ancestors().find(|folder| {
@@ -99,6 +118,12 @@ fn split(path: &Path) -> Option<(PathBuf, &Path)> {
 }
 
 impl Site {
+    /// What a folder holds, as it is noted or as it is read now.
+    fn of(folder: &Path, notes: &Notes) -> Option<Self> {
+        let state = state(folder)?;
+        Some(recall_or(notes, folder, &state, || Self::read(folder)))
+    }
+
     /// The owner of a file below the folder, if its use counts.
     fn owner(&self, below: &Path) -> Option<&Distribution> {
         let source = python_source(below);
@@ -383,6 +408,32 @@ mod tests {
         ] {
             let found = site.owner(Path::new(path)).map(|owner| owner.name.as_str());
             assert_eq!(found, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn folders_of_distributions() {
+        for (path, expected) in [
+            (
+                "/v/lib/python3/site-packages/a/b.py",
+                Some("/v/lib/python3/site-packages"),
+            ),
+            (
+                "/usr/lib/python3/dist-packages/x",
+                Some("/usr/lib/python3/dist-packages"),
+            ),
+            (
+                "/v/site-packages/a/site-packages/b.py",
+                Some("/v/site-packages/a/site-packages"),
+            ),
+            ("/v/my-site-packages/a", None),
+            ("/v/site-packages", None),
+            ("/v/site-packages.old/a", None),
+        ] {
+            let found = site_of(path.as_bytes()).map(String::from_utf8_lossy);
+            assert_eq!(found.as_deref(), expected, "{path}");
+            let split = split(Path::new(path)).map(|(folder, _)| folder);
+            assert!(expected.is_none() || split.as_deref() == expected.map(Path::new));
         }
     }
 

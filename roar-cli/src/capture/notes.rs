@@ -1,0 +1,268 @@
+//! What roar learned of this machine, kept for its user and not for a project: package databases,
+//! the processor. A project that was made a moment ago finds what another one's run looked up.
+//!
+//! Each note stands beside the state that its source had, and counts only while the source has it.
+//! The folder is `$XDG_CACHE_HOME/roar` or `~/.cache/roar`. What stands there is believed only
+//! where nobody but this user can have written it; under sudo this user is the one who typed
+//! the command, since roar became that user before it came here.
+//!
+//! A note is a file: a line for the form, a line for the state, then the document. It is put into place
+//! by a rename, so that two roars do not mix theirs; a note that is cut or foreign is none.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const FORM: &str = "roar note 1\n";
+
+/// A larger note is not kept.
+const LIMIT_BYTES: usize = 64 << 20;
+
+/// When there are more, the oldest go: environments come and go with their projects.
+const MOST_NOTES: usize = 256;
+
+/// The notes of one user. They are for all threads; one that cannot be kept is held in memory.
+#[derive(Debug, Default)]
+pub struct Notes {
+    folder: Option<PathBuf>,
+    held: Mutex<HashMap<PathBuf, Note>>,
+}
+
+#[derive(Clone, Debug)]
+struct Note {
+    state: String,
+    document: Arc<Vec<u8>>,
+}
+
+impl Notes {
+    /// Those of the user who runs roar, by the user's variables.
+    pub fn of_user(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let absolute = |name: &str| {
+            variable(name)
+                .map(PathBuf::from)
+                .filter(|p| p.is_absolute())
+        };
+        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Self {
+            folder: caches.map(|caches| caches.join("roar")),
+            held: Mutex::default(),
+        }
+    }
+
+    /// What was learned of a source while it was in this state.
+    pub fn recall(&self, source: &Path, state: &str) -> Option<Arc<Vec<u8>>> {
+        if let Some(note) = self.lock().get(source)
+            && note.state == state
+        {
+            return Some(Arc::clone(&note.document));
+        }
+        let mut file = self.open(source, state)?;
+        let mut document = Vec::with_capacity(file.metadata().ok()?.len() as usize);
+        file.read_to_end(&mut document).ok()?;
+        let document = Arc::new(document);
+        self.hold(source, state, &document);
+        Some(document)
+    }
+
+    /// Whether something is known of a source in this state; far cheaper than to recall it.
+    pub fn knows(&self, source: &Path, state: &str) -> bool {
+        let is_held = self.lock().get(source).is_some_and(|n| n.state == state);
+        is_held || self.open(source, state).is_some()
+    }
+
+    /// The file of a note of this state, at the beginning of the document.
+    fn open(&self, source: &Path, state: &str) -> Option<fs::File> {
+        // A line ends the state.
+        if state.contains('\n') {
+            return None;
+        }
+        let mut file = open(&self.file(source)?)?;
+        let expected = [FORM, state, "\n"].concat();
+        let mut head = vec![0; expected.len()];
+        file.read_exact(&mut head).ok()?;
+        (head == expected.as_bytes()).then_some(file)
+    }
+
+    /// Replaces what was learned of a source.
+    pub fn learn(&self, source: &Path, state: &str, document: &[u8]) {
+        self.hold(source, state, &Arc::new(document.to_vec()));
+        if document.len() <= LIMIT_BYTES
+            && let Some(file) = self.file(source)
+        {
+            // What cannot be kept is found out again by the next run.
+            drop(write(
+                &file,
+                &[FORM.as_bytes(), state.as_bytes(), b"\n", document],
+            ));
+        }
+    }
+
+    fn hold(&self, source: &Path, state: &str, document: &Arc<Vec<u8>>) {
+        let note = Note {
+            state: state.to_owned(),
+            document: Arc::clone(document),
+        };
+        self.lock().insert(source.to_owned(), note);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Note>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, source: &Path) -> Option<PathBuf> {
+        let folder = self.folder.as_deref()?;
+        let name = blake3::hash(source.as_os_str().as_encoded_bytes()).to_hex();
+        Some(folder.join(&name[..32]))
+    }
+}
+
+/// Opens a note that nobody else can have written.
+fn open(path: &Path) -> Option<fs::File> {
+    if !is_own(&path.parent()?.symlink_metadata().ok()?) {
+        return None;
+    }
+    let mut options = fs::File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits() as i32);
+    }
+    let file = options.open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    (metadata.is_file() && is_own(&metadata)).then_some(file)
+}
+
+/// Whether it belongs to this user, and nobody else may write to it.
+fn is_own(metadata: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        true
+    }
+}
+
+fn write(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    if !is_own(&folder.symlink_metadata()?) {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
+    let mut file = tempfile::Builder::new()
+        .prefix("new-")
+        .tempfile_in(folder)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.persist(path)?;
+    forget_oldest(folder)
+}
+
+fn forget_oldest(folder: &Path) -> std::io::Result<()> {
+    let mut notes: Vec<_> = fs::read_dir(folder)?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    if notes.len() > MOST_NOTES {
+        notes.sort();
+        for (_, path) in &notes[..notes.len() - MOST_NOTES] {
+            // Another roar may have been faster.
+            drop(fs::remove_file(path));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes_in(folder: &Path) -> Notes {
+        let folder = folder.as_os_str().to_owned();
+        Notes::of_user(|name| (name == "XDG_CACHE_HOME").then(|| folder.clone()))
+    }
+
+    #[test]
+    fn kept_for_the_next_run_while_the_state_holds() {
+        let caches = tempfile::tempdir().expect("a folder");
+        let source = Path::new("/var/lib/packages");
+        let notes = notes_in(caches.path());
+        assert_eq!(notes.recall(source, "1:2"), None);
+        notes.learn(source, "1:2", b"a\nb");
+        for notes in [notes, notes_in(caches.path())] {
+            assert_eq!(
+                notes.recall(source, "1:2").as_deref(),
+                Some(&b"a\nb".to_vec())
+            );
+            assert_eq!(notes.recall(source, "1:3"), None);
+            assert!(notes.knows(source, "1:2"));
+            assert!(!notes.knows(source, "1:") && !notes.knows(source, "1:3"));
+            assert_eq!(notes.recall(source, "1:2\na"), None);
+            assert_eq!(notes.recall(Path::new("/other"), "1:2"), None);
+        }
+        // Nowhere to keep them: held as long as roar runs.
+        let notes = Notes::default();
+        notes.learn(source, "1:2", b"x");
+        assert_eq!(notes.recall(source, "1:2").as_deref(), Some(&b"x".to_vec()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_have_written_is_not_believed() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let caches = tempfile::tempdir().expect("a folder");
+        let source = Path::new("/s");
+        notes_in(caches.path()).learn(source, "1", b"x");
+        let folder = caches.path().join("roar");
+        let file = notes_in(caches.path()).file(source).expect("a file");
+        let recalled = || notes_in(caches.path()).recall(source, "1").is_some();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("one's own");
+        };
+        assert!(recalled());
+        for (path, good) in [(&folder, 0o700), (&file, 0o600)] {
+            for bad in [0o722, 0o770] {
+                mode(path, bad);
+                assert!(!recalled(), "{} {bad:o}", path.display());
+            }
+            mode(path, good);
+            assert!(recalled());
+        }
+        let elsewhere = caches.path().join("elsewhere");
+        fs::rename(&file, &elsewhere).expect("moves it");
+        symlink(&elsewhere, &file).expect("links it");
+        assert!(!recalled());
+        if rustix::process::geteuid().is_root() {
+            fs::rename(&elsewhere, &file).expect("moves it back");
+            assert!(recalled());
+            std::os::unix::fs::chown(&file, Some(1), None).expect("root may");
+            assert!(!recalled());
+        }
+    }
+
+    #[test]
+    fn old_notes_go() {
+        let caches = tempfile::tempdir().expect("a folder");
+        let notes = notes_in(caches.path());
+        for number in 0..MOST_NOTES + 5 {
+            notes.learn(Path::new(&number.to_string()), "1", b"x");
+        }
+        let count = fs::read_dir(caches.path().join("roar")).expect("a folder");
+        assert_eq!(count.count(), MOST_NOTES);
+    }
+}

@@ -1,0 +1,58 @@
+//! rpm's database: the headers of all packages, in a SQLite database (`rpmdb.sqlite`) or in rpm's own
+//! form (`Packages.db`). The form before them (Berkeley DB, up to Red Hat 8) is not read.
+
+mod header;
+mod ndb;
+
+use std::path::{Path, PathBuf};
+
+use super::index::{Listed, Merged, Package, hash};
+use crate::capture::sqlite;
+
+/// Folders of the database, newest custom first.
+const FOLDERS: &[&str] = &["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
+
+const SQLITE: &str = "rpmdb.sqlite";
+const NDB: &str = "Packages.db";
+
+/// The database of this machine.
+pub(super) fn database() -> Option<PathBuf> {
+    let files = FOLDERS.iter().flat_map(|folder| {
+        let folder = Path::new(folder);
+        [folder.join(SQLITE), folder.join(NDB)]
+    });
+    files.into_iter().find(|file| file.is_file())
+}
+
+/// A database and what its writers have not merged into it.
+pub(super) fn with_log(database: PathBuf) -> Vec<PathBuf> {
+    let log = sqlite::log_of(&database);
+    vec![database, log]
+}
+
+/// Every package with its files.
+pub(super) fn packages(database: &Path) -> Vec<Listed> {
+    let merged = Merged::here();
+    let read = |header: &[u8]| {
+        let (package, files) = header::read(header)?;
+        let real = files.iter().map(|path| hash(&merged.real(path)));
+        Some((package, real.collect()))
+    };
+    if database.ends_with(NDB) {
+        let bytes = std::fs::read(database).unwrap_or_default();
+        return ndb::headers(&bytes).filter_map(read).collect();
+    }
+    in_sqlite(database, read).unwrap_or_default()
+}
+
+fn in_sqlite<T>(database: &Path, read: impl Fn(&[u8]) -> Option<T>) -> Option<Vec<T>> {
+    let connection = sqlite::open(database)?;
+    let mut headers = connection.prepare("SELECT blob FROM Packages").ok()?;
+    let mut rows = headers.query([]).ok()?;
+    let mut found = Vec::new();
+    while let Ok(Some(row)) = rows.next() {
+        let header = row.get_ref(0).ok()?.as_blob().ok()?;
+        found.extend(read(header));
+    }
+    Some(found)
+}
