@@ -4,7 +4,9 @@
 //! A run that is kept by a server alone leaves nothing here; of that the endpoint tells
 //! (`model::Network`).
 
-use std::collections::BTreeMap;
+mod mlflow_database;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -28,12 +30,14 @@ enum Place {
     Neptune { id: String },
 }
 
-/// The runs that files were written for. `wandb_server` is W&B's address where it is not the
-/// public one.
+/// The runs that files were written for by a job that was started then (nanoseconds since the Unix
+/// epoch). `wandb_server` is W&B's address where it is not the public one.
 pub fn runs<'a>(
     written: impl IntoIterator<Item = &'a RawString>,
+    started_at_ns: i64,
     wandb_server: Option<&str>,
 ) -> Vec<TrackedRun> {
+    let mut databases: BTreeSet<&RawString> = BTreeSet::new();
     let mut found: BTreeMap<PathBuf, Place> = BTreeMap::new();
     for path in written {
         // Most files of most jobs are none of these.
@@ -41,10 +45,18 @@ pub fn runs<'a>(
             && let Some((folder, place)) = place(&path.to_path_buf())
         {
             found.entry(folder).or_insert(place);
+        } else if mlflow_database::may_be(path.as_bytes()) {
+            databases.insert(path);
         }
     }
+    let of_database =
+        |path: &&RawString| mlflow_database::runs(&path.to_path_buf(), started_at_ns / 1_000_000);
+    let in_databases: Vec<TrackedRun> = databases.iter().flat_map(of_database).collect();
     let run = |(folder, place): (PathBuf, Place)| describe(&folder, place, wandb_server);
     let mut runs: Vec<TrackedRun> = found.into_iter().map(run).collect();
+    // Beside a database there are the artifacts only.
+    runs.retain(|run| !in_databases.iter().any(|known| known.id == run.id));
+    runs.extend(in_databases);
     runs.sort();
     runs
 }

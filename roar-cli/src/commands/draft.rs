@@ -184,6 +184,7 @@ impl Draft {
         let server = self.conditions.environment.get("WANDB_BASE_URL");
         let trackers = trackers::runs(
             recording::written_paths(&observation),
+            self.started_at_ns,
             server.map(ToString::to_string).as_deref(),
         );
         let launch = observed.watch.conclude(

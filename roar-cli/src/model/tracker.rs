@@ -12,7 +12,7 @@ pub struct TrackedRun {
     pub tracker: String,
     /// What the tracker calls the run.
     pub id: String,
-    /// The folder that the run was written to.
+    /// The folder, or the database, that the run was written to.
     pub folder: RawString,
     /// The name that the user gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
