@@ -162,6 +162,16 @@ impl Project {
         self.run("git", ["commit", "--quiet", "--allow-empty", "-m", "all"]);
     }
 
+    /// Commits everything, and has it on a new remote.
+    pub fn publish(&self) {
+        self.commit_all();
+        let remote = self.base().join("remote.git");
+        let remote = remote.to_str().expect("a test's paths are text");
+        self.run("git", ["clone", "--quiet", "--bare", ".", remote]);
+        self.run("git", ["remote", "add", "origin", remote]);
+        self.run("git", ["fetch", "--quiet", "origin"]);
+    }
+
     /// Knows what differs from run to run in this project's output.
     pub fn redactor(&self) -> Redactor {
         Redactor::new(&self.base())

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::binary;
+use crate::project::Project;
 
 /// A running `glaas-server` with a database of its own.
 #[derive(Debug)]
@@ -73,6 +74,16 @@ impl Server {
             .expect("the server can be started");
         let said = String::from_utf8_lossy(&added.stderr);
         assert!(added.status.success(), "{said}");
+    }
+
+    /// Makes a key in a project's home, and a user who has it.
+    pub fn admit(&self, user: &str, project: &Project) {
+        let folder = project.home().join(".ssh");
+        fs::create_dir_all(&folder).expect("a test's home can be filled");
+        let key = folder.join("id_ed25519");
+        let key = key.to_str().expect("a test's paths are text");
+        project.run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+        self.add_key(user, &project.home());
     }
 
     /// What it answers to anyone, as JSON.

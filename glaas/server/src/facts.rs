@@ -14,6 +14,8 @@ pub struct Facts {
     pub gpu: Option<String>,
     /// Whether the record says that it is whole.
     pub complete: Option<bool>,
+    /// The id of the launch that it is a part of.
+    pub launch: Option<String>,
     /// Digests of blobs that it points to.
     pub blobs: Vec<String>,
     /// Further words to be found by.
@@ -63,6 +65,7 @@ pub fn facts(metadata: Option<&str>) -> Facts {
             launch.as_ref().map_or("", |launch| &launch.kind),
         ]
         .join(" ");
+        facts.launch = launch.and_then(|launch| launch.id);
     }
     facts
 }

@@ -9,7 +9,8 @@ use crate::lineage::Place;
 use crate::lineage::ancestry::ancestry;
 use crate::lineage::portable::{below, portable};
 use crate::model::{
-    HashAlgorithm, Hashes, JobKind, PORTABLE_VERSION, PortableFile, PortableLineage, StoredJob,
+    HashAlgorithm, Hashes, JobKind, Launch, PORTABLE_VERSION, PortableFile, PortableLineage,
+    StoredJob,
 };
 use crate::project::Project;
 use crate::store::{FileRef, JobQuery, Store};
@@ -127,28 +128,30 @@ impl Gathered<'_> {
         Ok(())
     }
 
-    /// The jobs of other machines, or of other ranks, that were part of the same launch.
+    /// The jobs of other machines, or of other ranks, that were part of the same launch. A key may
+    /// serve again: of jobs that were the same ranks of the same step, the latest counts.
     fn add_launches(&mut self) -> Result<(), CommandError> {
-        let launch_of = |store: &Store, id: i64| -> Result<Option<String>, CommandError> {
-            let job = store.job(id)?;
-            Ok(job.and_then(|job| job.record.conditions.launch?.id))
+        let launch_of = |store: &Store, id: i64| -> Result<Option<Launch>, CommandError> {
+            Ok(store.job(id)?.and_then(|job| job.record.conditions.launch))
         };
         let mut launches = BTreeSet::new();
         for id in &self.jobs {
-            launches.extend(launch_of(self.store, *id)?);
+            launches.extend(launch_of(self.store, *id)?.and_then(|launch| launch.id));
         }
-        if launches.is_empty() {
-            return Ok(());
-        }
-        for session in self.sessions()? {
-            let query = JobQuery {
-                session: Some(session),
-                ..JobQuery::default()
-            };
-            for job in self.store.job_summaries(&query)? {
-                let launch = launch_of(self.store, job.id)?;
-                if launch.is_some_and(|launch| launches.contains(&launch)) {
-                    self.jobs.insert(job.id);
+        for launch in launches {
+            for session in self.sessions()? {
+                let query = JobQuery {
+                    session: Some(session),
+                    launch: Some(launch.clone()),
+                    ..JobQuery::default()
+                };
+                let mut known: BTreeSet<(u32, Vec<u32>)> = BTreeSet::new();
+                for part in self.store.job_summaries(&query)? {
+                    let ranks = launch_of(self.store, part.id)?.unwrap_or_default().ranks;
+                    let ranks = ranks.iter().map(|rank| rank.rank).collect();
+                    if known.insert((part.step_number, ranks)) {
+                        self.jobs.insert(part.id);
+                    }
                 }
             }
         }

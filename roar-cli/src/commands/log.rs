@@ -63,6 +63,7 @@ pub(super) fn run(context: &mut Context, args: Args) -> Result<ExitCode, Command
     let mut jobs = store.job_summaries(&JobQuery {
         session,
         step: None,
+        launch: None,
         failed_only: args.failed,
         since_ns,
         grep: args.grep,

@@ -10,13 +10,13 @@ use super::reference::{self, FoundArtifact, Target};
 use crate::clock;
 use crate::error::CommandError;
 use crate::lineage::StepState;
-use crate::model::JobState;
+use crate::model::{JobState, StoredJob};
 use crate::present::artifact::{ArtifactView, USES_SHOWN};
 use crate::present::job::JobView;
 use crate::present::session::SessionView;
 use crate::present::{Terminal, collection};
 use crate::project::Project;
-use crate::store::{JobSummary, Store};
+use crate::store::{JobQuery, JobSummary, Store};
 
 /// Show session, job, or artifact details.
 ///
@@ -103,9 +103,11 @@ fn job(
         .job(summary.id)?
         .ok_or_else(|| CommandError::user(format!("job {} was just removed", summary.uid)))?;
     let collections = store.collections_of(summary.id)?;
+    let parts = parts_of_launch(store, &job)?;
     let view = JobView {
         job: &job,
         collections: &collections,
+        parts: &parts,
         project_root: &project.root,
         state: if json {
             None
@@ -119,6 +121,20 @@ fn job(
     } else {
         view.text(&context.cwd, clock::now_ns(), Terminal::from_environment())
     })
+}
+
+/// The other jobs of the launch that a job is a part of, newest first.
+fn parts_of_launch(store: &Store, job: &StoredJob) -> Result<Vec<JobSummary>, CommandError> {
+    let launch = job.record.conditions.launch.as_ref();
+    let Some(id) = launch.and_then(|launch| launch.id.clone()) else {
+        return Ok(Vec::new());
+    };
+    let mut parts = store.job_summaries(&JobQuery {
+        launch: Some(id),
+        ..JobQuery::default()
+    })?;
+    parts.retain(|part| part.id != job.id);
+    Ok(parts)
 }
 
 fn state_of(store: &Store, summary: &JobSummary) -> Result<Option<StepState>, CommandError> {

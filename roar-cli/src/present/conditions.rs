@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::dag::reference;
 use super::{human, inert};
 use crate::model::{
-    Endpoint, GitState, GpuUse, HostFacts, HubSource, Launch, Network, RawString, RedactedPlace,
-    Redaction, Software, TrackedRun,
+    Endpoint, GitState, GpuUse, HostFacts, HubSource, JobKind, Launch, Network, RawString,
+    RedactedPlace, Redaction, Software, TrackedRun,
 };
+use crate::store::JobSummary;
 
 /// Commit, branch, remote, and whether more than the commit ran.
 pub(super) fn git_line(git: &GitState) -> String {
@@ -231,8 +233,37 @@ fn endpoint(end: &Endpoint) -> String {
     line
 }
 
-/// What launched the ranks, and how many were seen.
-pub(super) fn launch_line(launch: &Launch) -> String {
+/// So many ranks, and other parts of a launch, are listed.
+const PARTS_SHOWN: usize = 16;
+
+/// What launched the ranks, how many were seen, what each did, and which other jobs are parts of
+/// the same launch.
+pub(super) fn launch_lines(launch: &Launch, parts: &[JobSummary]) -> Vec<String> {
+    let mut lines = vec![launch_line(launch)];
+    for rank in launch.ranks.iter().take(PARTS_SHOWN) {
+        // A job that is a rank itself has its files as its own.
+        if rank.process.is_some() {
+            lines.push(format!(
+                "rank {}: {} in, {} out",
+                rank.rank,
+                rank.reads.len(),
+                rank.writes.len()
+            ));
+        }
+    }
+    for part in parts.iter().take(PARTS_SHOWN) {
+        let step = reference(part.step_number, part.kind == JobKind::Build);
+        lines.push(format!("also a part: {step}, job {}", part.uid));
+    }
+    for unlisted in [launch.ranks.len(), parts.len()] {
+        if unlisted > PARTS_SHOWN {
+            lines.push(format!("and {} more (--json)", unlisted - PARTS_SHOWN));
+        }
+    }
+    lines
+}
+
+fn launch_line(launch: &Launch) -> String {
     let mut line = inert(&launch.kind);
     let _ = write!(line, ", {} here", human::count(launch.ranks.len(), "rank"));
     if let Some(size) = launch.world_size {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::conditions::{
-    git_line, gpu_lines, launch_line, network_lines, redactions_line, software_lines, source_lines,
-    tracker_lines, untracked_line, variables_line,
+    git_line, gpu_lines, launch_lines, network_lines, redactions_line, software_lines,
+    source_lines, tracker_lines, untracked_line, variables_line,
 };
 use super::dag::{reference, state_style};
 use super::table::{Cell, Column, Table};
@@ -16,7 +16,7 @@ use crate::model::{
     Completeness, Conditions, FileRecord, FilteredRecord, Gap, HostFacts, JobKind, JobState,
     Outcome, StoredJob,
 };
-use crate::store::JobCollection;
+use crate::store::{JobCollection, JobSummary};
 
 /// A job as it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct JobView<'a> {
     pub job: &'a StoredJob,
     /// Its collections.
     pub collections: &'a [JobCollection],
+    /// The other jobs of the launch that it is a part of.
+    pub parts: &'a [JobSummary],
     /// The absolute folder of the project.
     pub project_root: &'a Path,
     /// The state of its step; none where nobody asked.
@@ -125,7 +127,10 @@ impl JobView<'_> {
             facts.add(label, line);
         }
         if let Some(launch) = launch {
-            facts.add("launch", launch_line(launch));
+            facts.add(
+                "launch",
+                launch_lines(launch, self.parts).join("\n             "),
+            );
         }
         for (label, line) in software_lines(software) {
             facts.add(label, line);

@@ -101,6 +101,15 @@ impl JobView<'_> {
                 gpu_use: &record.conditions.gpu_use,
             },
             launch: record.conditions.launch.as_ref(),
+            launch_parts: self
+                .parts
+                .iter()
+                .map(|part| PartDocument {
+                    job_uid: part.uid.as_str(),
+                    step_number: part.step_number,
+                    session_id: part.session_id,
+                })
+                .collect(),
             network: network_document(&record.conditions.network),
             trackers: &record.conditions.trackers,
             sources: &record.conditions.sources,
@@ -167,6 +176,8 @@ struct JobDocument<'a> {
     runtime: RuntimeDocument<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     launch: Option<&'a Launch>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    launch_parts: Vec<PartDocument<'a>>,
     network: NetworkDocument<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     trackers: &'a [TrackedRun],
@@ -248,6 +259,14 @@ struct GitDocument<'a> {
 }
 
 /// Packages by manager.
+/// Another job of the launch.
+#[derive(Serialize)]
+struct PartDocument<'a> {
+    job_uid: &'a str,
+    step_number: u32,
+    session_id: i64,
+}
+
 #[derive(Serialize)]
 struct PackagesDocument<'a> {
     pip: &'a BTreeMap<String, String>,

@@ -172,6 +172,8 @@ fn insert_scalars(
     let completeness_document = document(completeness).map_err(invalid)?;
     let git = git.as_ref().map(document).transpose().map_err(invalid)?;
     let facts = document(host).map_err(invalid)?;
+    let launch = conditions.launch.as_ref();
+    let launch = launch.and_then(|launch| launch.id.as_deref());
     let conditions = document(conditions).map_err(invalid)?;
     let insert = || {
         let host_id = intern(
@@ -184,9 +186,10 @@ fn insert_scalars(
             .prepare_cached(
                 "INSERT INTO jobs (uid, session_id, step_number, kind, state, name, argv, cwd,
                      started_at_ns, duration_ns, exit_code, signal, interrupted, complete,
-                     input_count, output_count, completeness, git, host_id, conditions)
+                     input_count, output_count, completeness, git, host_id, conditions,
+                     launch)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-                     ?17, ?18, ?19, ?20)",
+                     ?17, ?18, ?19, ?20, ?21)",
             )?
             .execute(params![
                 uid.as_str(),
@@ -209,6 +212,7 @@ fn insert_scalars(
                 git,
                 host_id,
                 conditions,
+                launch,
             ])?;
         Ok(connection.last_insert_rowid())
     };

@@ -18,6 +18,8 @@ pub struct JobQuery {
     pub session: Option<i64>,
     /// Of this step only.
     pub step: Option<u32>,
+    /// Only those that are parts of this launch.
+    pub launch: Option<String>,
     /// Only those that did not succeed: another exit code than 0, a signal, or lost.
     pub failed_only: bool,
     /// Only those that started at or after this time (nanoseconds since the Unix epoch).
@@ -203,6 +205,7 @@ fn conditions(query: &JobQuery) -> (String, Vec<Value>) {
     let JobQuery {
         session,
         step,
+        launch,
         failed_only,
         since_ns,
         grep: _,
@@ -217,6 +220,10 @@ fn conditions(query: &JobQuery) -> (String, Vec<Value>) {
     if let Some(step) = step {
         sql.push_str(" AND j.step_number = ?");
         values.push((*step).into());
+    }
+    if let Some(launch) = launch {
+        sql.push_str(" AND j.launch = ?");
+        values.push(launch.clone().into());
     }
     if *failed_only {
         sql.push_str(" AND (j.state <> 'done' OR j.exit_code IS NOT 0 OR j.signal IS NOT NULL)");

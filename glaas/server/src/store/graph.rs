@@ -36,6 +36,14 @@ pub struct Node {
     pub metadata: Option<String>,
 }
 
+impl Node {
+    /// The id of the launch that the job is a part of.
+    pub fn launch(&self) -> Option<&str> {
+        let document = self.job.document.as_ref()?;
+        document.launch.as_ref()?.id.as_deref()
+    }
+}
+
 /// What a walk found.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
@@ -43,6 +51,8 @@ pub struct Walk {
     pub nodes: BTreeMap<i64, Node>,
     /// The job that was chosen as the producer of a content, for a consumer's session.
     pub edges: BTreeSet<(i64, i64)>,
+    /// Jobs that are parts of one launch: each with each other one.
+    pub parts: BTreeSet<(i64, i64)>,
     /// Contents that were looked for and that no visible job made.
     pub unsourced: BTreeSet<i64>,
     /// Jobs that were found and left out.
@@ -224,6 +234,12 @@ pub async fn climb(
             continue;
         }
         let found = node(tx, viewer, job_id).await?;
+        // The parts of a launch are one step.
+        if let Some(launch) = found.launch() {
+            let parts = jobs::parts_of_launch(tx, viewer, job_id, launch).await?;
+            walk.parts.extend(parts.iter().map(|part| (job_id, *part)));
+            queue.extend(parts.into_iter().map(|part| (part, depth)));
+        }
         for (artifact_id, file) in found.inputs.iter().zip(&found.job.inputs) {
             let key = (*artifact_id, found.session_id);
             let made_by = match chosen.get(&key) {

@@ -127,10 +127,42 @@ fn search_terms(job: &JobRequest, facts: &facts::Facts, repo: Option<&str>) -> B
     if let Some(code) = job.exit_code {
         found.insert(terms::value("exit", &code.to_string()));
     }
+    if let Some(launch) = &facts.launch {
+        found.insert(launch_term(launch));
+    }
     if job.exit_code != Some(0) {
         found.insert(terms::value("exit", "failed"));
     }
     found
+}
+
+/// The parts of a launch are found by its id.
+fn launch_term(launch: &str) -> String {
+    terms::value("launch", launch)
+}
+
+/// The other parts of the launch that a job is a part of, in the order of their rows: jobs of the same
+/// owner, whatever database they came from, for nobody joins another one's launch. Who is anonymous is
+/// many, so that there the session decides.
+///
+/// # Errors
+/// The database fails.
+pub async fn parts_of_launch(
+    tx: &mut Transaction,
+    viewer: Viewer,
+    job_id: i64,
+    launch: &str,
+) -> Result<Vec<i64>, StoreError> {
+    let rows = tx
+        .query(
+            "SELECT j.id FROM job_terms t JOIN jobs j ON j.id = t.job_id JOIN jobs k ON k.id = $1
+             WHERE t.term = $2 AND j.id <> $1 AND j.owner_id = k.owner_id
+             AND (j.owner_id <> 0 OR j.session_id = k.session_id)
+             AND (j.public = 1 OR j.owner_id = $3) ORDER BY j.id LIMIT 256",
+            &[job_id.into(), launch_term(launch).into(), viewer.into()],
+        )
+        .await?;
+    rows.iter().map(|row| row.int(0)).collect()
 }
 
 /// The row of a session's job.

@@ -1,7 +1,7 @@
 //! The lineage picture: jobs in columns by their distance from the first producers, drawn by the
 //! server as SVG.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::view::{cut, duration, result, step};
 use crate::store::graph::Walk;
@@ -11,6 +11,9 @@ const HEIGHT: usize = 50;
 const GAP_X: usize = 60;
 const GAP_Y: usize = 22;
 const MARGIN: usize = 16;
+
+/// Columns are found in so many passes, at most.
+const PASSES: usize = 8;
 
 /// What a template draws.
 pub(super) struct Picture {
@@ -36,18 +39,33 @@ pub(super) struct JobBox {
     pub(super) class: &'static str,
 }
 
-/// Draws a walk; `chosen` is the job that the page is about.
+/// Draws a walk; `chosen` is the job that the page is about. The parts of a launch are one box.
 pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
-    let order = walk.ordered();
+    let mut order = walk.ordered();
+    let steps = steps(walk, &order);
+    order.retain(|job| steps.get(job) == Some(job));
+    let parts = |job: i64| {
+        let all = steps.iter().filter(move |(_, step)| **step == job);
+        all.map(|(part, _)| *part)
+    };
+    let step_of = |job: &i64| steps.get(job).copied().unwrap_or(*job);
+    let edges = walk
+        .edges
+        .iter()
+        .map(|(from, to)| (step_of(from), step_of(to)));
+    let edges: BTreeSet<(i64, i64)> = edges.filter(|(from, to)| from != to).collect();
     let mut column: HashMap<i64, usize> = HashMap::new();
-    for job in &order {
-        let after = walk
-            .edges
-            .iter()
-            .filter(|(_, reader)| reader == job)
-            .filter_map(|(producer, _)| column.get(producer))
-            .max();
-        column.insert(*job, after.map_or(0, |column| column + 1));
+    // A launch comes after what any of its parts read: one pass is not always enough.
+    let passes = if walk.parts.is_empty() { 1 } else { PASSES };
+    for _ in 0..passes {
+        for job in &order {
+            let after = edges
+                .iter()
+                .filter(|(_, reader)| reader == job)
+                .filter_map(|(producer, _)| column.get(producer))
+                .max();
+            column.insert(*job, after.map_or(0, |column| column + 1));
+        }
     }
     let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
     let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
@@ -67,19 +85,21 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
             y,
             link: format!("/job/{}/{}", summary.session_hash, summary.job_uid),
             text: cut(&format!("{} {name}", step(summary)), 25),
-            under: format!("{outcome} · {}", duration(summary.duration_seconds)),
+            under: match parts(*job).count() {
+                0 | 1 => format!("{outcome} · {}", duration(summary.duration_seconds)),
+                count => format!("{outcome} · {count} parts"),
+            },
             title: cut(&summary.command, 400),
-            class: if Some(*job) == chosen {
+            class: if chosen.is_some_and(|chosen| step_of(&chosen) == *job) {
                 "chosen"
-            } else if summary.exit_code == Some(0) {
+            } else if parts(*job).all(|part| walk.nodes[&part].job.summary.exit_code == Some(0)) {
                 ""
             } else {
                 "failed"
             },
         });
     }
-    let edges = walk
-        .edges
+    let edges = edges
         .iter()
         .filter_map(|(from, to)| {
             let (x1, y1) = places.get(from)?;
@@ -99,4 +119,21 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
         hidden: walk.hidden,
         deeper: (depth * 2).min(super::pages::MAX_DEPTH),
     }
+}
+
+/// Each job with the one that stands for its step: the first of the parts of its launch, else itself.
+fn steps(walk: &Walk, order: &[i64]) -> HashMap<i64, i64> {
+    let mut steps = HashMap::new();
+    for job in order {
+        if steps.contains_key(job) {
+            continue;
+        }
+        steps.insert(*job, *job);
+        for (_, part) in walk.parts.range((*job, i64::MIN)..=(*job, i64::MAX)) {
+            if walk.nodes.contains_key(part) {
+                steps.entry(*part).or_insert(*job);
+            }
+        }
+    }
+    steps
 }
