@@ -23,6 +23,8 @@ pub enum Need {
     PythonModule(&'static str),
     /// A package index that the system's pip can install from.
     PackageIndex,
+    /// accelerate over the system's torch: see [`accelerate`].
+    Accelerate,
     /// Mermaid's own code, for a browser: see [`mermaid`].
     Mermaid,
     /// A file system that the kernel knows, and the right to mount it.
@@ -75,6 +77,9 @@ fn missing(need: Need) -> Option<String> {
         Need::Mermaid => {
             (!mermaid().is_file()).then(|| format!("there is no {}", mermaid().display()))
         }
+        Need::Accelerate => missing(Need::PythonModule("torch.distributed")).or_else(|| {
+            (!accelerate().is_file()).then(|| format!("there is no {}", accelerate().display()))
+        }),
         Need::Program(name) => {
             (!has_program(name)).then(|| format!("there is no '{name}' program"))
         }
@@ -146,6 +151,11 @@ fn has_package_index() -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Where `cargo xtask setup` puts accelerate's program.
+pub fn accelerate() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/accelerate/bin/accelerate")
 }
 
 /// Where `cargo xtask setup` puts Mermaid.

@@ -2,7 +2,9 @@
 
 use roar_tests::project::Project;
 use roar_tests::record::Record;
-use roar_tests::require::require_bpf;
+use roar_tests::require::{Need, accelerate, met, require_bpf};
+use roar_tests::server::Server;
+use roar_tests::transcript::Transcript;
 
 /// A project with a data set of 150 files, which one job reads and another one splits.
 fn project(folder: &str, changed: bool) -> Project {
@@ -91,4 +93,109 @@ fn the_threshold_is_a_setting() {
         let found = json["collections"].as_array().map_or(0, Vec::len);
         assert_eq!(found, expected, "min_files = {least}");
     }
+}
+
+/// On a lineage server: one entity among the files of the job, with its members within reach.
+#[test]
+fn registered_as_one_thing() {
+    let needs = ["git", "ssh-keygen", "curl"].map(Need::Program);
+    if !require_bpf() || !met(&needs) {
+        return;
+    }
+    let project = Project::new();
+    let server = Server::start(&project.base());
+    server.admit("a", &project);
+    project.write(".gitignore", ".roar/\ndata/\nsum.txt\n");
+    project.write(
+        "make.sh",
+        "mkdir data; for n in $(seq 150); do echo $n >data/$n.txt; done\n",
+    );
+    project.write("sum.sh", "cat data/*.txt >sum.txt\n");
+    project.publish();
+    for script in ["make.sh", "sum.sh"] {
+        project.roar(["run", "-q", "sh", script]).succeeds();
+    }
+    let data = Record::of(&project, "@1").json["collections"][0].clone();
+    let hash = data["hash"].as_str().expect("a hash");
+    let mut command = project.roar_command();
+    command
+        .env("GLAAS_URL", server.url())
+        .args(["register", "--public", "-y", "sum.txt"]);
+    Transcript::of(&mut command).succeeds();
+
+    // What made the whole, and what read it.
+    let lineage = server.get(&format!("/api/v1/artifacts/{hash}/lineage"));
+    let jobs = lineage["data"]["jobs"].as_array().expect("jobs");
+    assert_eq!(jobs.len(), 1, "{lineage:#}");
+    assert_eq!(jobs[0]["outputs"][0]["hash"], hash);
+    assert_eq!(jobs[0]["outputs"][0]["path"], "data");
+    assert_eq!(jobs[0]["document"]["collections"][0]["files"], 150);
+    // One row on the job's page.
+    let (session, uid) = (&jobs[0]["session_hash"], &jobs[0]["job_uid"]);
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let page = server.page(&format!("/job/{}/{}", text(session), text(uid)));
+    assert!(page.contains("collection of 150 files"), "{page}");
+    assert!(!page.contains("data/7.txt"), "{page}");
+    // Each member by its own hash.
+    let member = blake3::hash(&project.read("data/7.txt")).to_hex();
+    let found = server.get(&format!("/api/v1/artifacts/{member}/lineage"));
+    assert_eq!(found["data"]["jobs"][0]["job_uid"], jobs[0]["job_uid"]);
+
+    // The whole again, from its hash.
+    let elsewhere = project.base().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let mut command = project.roar_command();
+    command
+        .current_dir(&elsewhere)
+        .env("GLAAS_URL", server.url())
+        .args(["reproduce", hash, "--run", "-y", "--json", "--out", "again"]);
+    let verdict = Transcript::of(&mut command).succeeds().json();
+    assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
+    let made = std::fs::read_dir(elsewhere.join("again/data")).expect("made");
+    assert_eq!(made.count(), 150);
+}
+
+/// What a hub's own library finds in its cache carries the repository and the revision.
+#[test]
+fn downloads_carry_their_source() {
+    if !require_bpf() || !met(&[Need::Accelerate]) {
+        return;
+    }
+    let revision = "0123456789abcdef0123456789abcdef01234567";
+    let project = Project::new();
+    let cache = project
+        .home()
+        .join(".cache/huggingface/hub/models--org--tiny");
+    let folder = |name: &str| {
+        let folder = cache.join(name);
+        std::fs::create_dir_all(&folder).expect("one's own home can be filled");
+        folder
+    };
+    std::fs::write(folder("refs").join("main"), revision).expect("written");
+    std::fs::write(folder("blobs").join("deadbeef"), "{}").expect("written");
+    let snapshot = folder("snapshots").join(revision);
+    std::fs::create_dir(&snapshot).expect("made");
+    std::os::unix::fs::symlink("../../blobs/deadbeef", snapshot.join("config.json"))
+        .expect("linked");
+    project.write(
+        "load.py",
+        "from huggingface_hub import hf_hub_download\n\
+         open(hf_hub_download('org/tiny', 'config.json', local_files_only=True)).read()\n",
+    );
+    // Accelerate brings the hub's library with it.
+    let python = accelerate().with_file_name("python");
+    let python = python.to_str().expect("text");
+    project.roar(["run", "-q", python, "load.py"]).succeeds();
+    let record = Record::of(&project, "@1");
+    assert_eq!(
+        record.json["sources"],
+        serde_json::json!([
+            {"hub": "huggingface", "name": "org/tiny", "revision": revision, "files": 1}
+        ])
+    );
+    assert!(record.inputs().contains(&cache.join("blobs/deadbeef")));
+    project
+        .roar(["run", "-q", python, "-c", "import huggingface_hub"])
+        .succeeds();
+    assert!(Record::of(&project, "@2").json.get("sources").is_none());
 }

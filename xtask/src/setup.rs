@@ -4,6 +4,8 @@
 //! `sudo -n`; without either, the task names what it skipped and goes on. A machine that has
 //! everything is recognised without asking any network.
 
+mod tools;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -180,9 +182,6 @@ const VM_AARCH64: &[Want] = &[
 /// A package that Debian does not install beside the other.
 const EXCLUDED: (&str, &str) = ("gcc-aarch64-linux-gnu", "gcc-multilib");
 
-/// The flowcharts of `roar dag --mermaid` are given to Mermaid's own parser.
-const MERMAID: &str = "mermaid@11.17.2";
-
 /// The version that works with rustc-web 1.96 and LLVM 22.
 const BPF_LINKER_VERSION: &str = "0.13.0";
 
@@ -231,8 +230,8 @@ pub(crate) fn ensure(parts: &[Part]) -> Result<Vec<String>> {
             skipped.push(format!("Rust's standard library for {triple}"));
         }
     }
-    if parts.contains(&Part::Test) && !fetch_mermaid()? {
-        skipped.push(MERMAID.to_owned());
+    if parts.contains(&Part::Test) {
+        skipped.extend(tools::fetch()?);
     }
     if !skipped.is_empty() {
         console::line(&format!(
@@ -339,31 +338,6 @@ fn install_packages(apt_get: &[&str], packages: &[&str]) -> Result<()> {
     ];
     process::run(&mut command(&[&install[..], packages].concat()))
         .context("the distribution could not install the packages (tested: Debian 12)")
-}
-
-/// Has `target/tools/mermaid` hold Mermaid; false where there is no npm. One package without
-/// those it depends on: the file for browsers has them in it.
-fn fetch_mermaid() -> Result<bool> {
-    let folder = workspace::root().join("target/tools/mermaid");
-    if folder.join("dist/mermaid.min.js").is_file() {
-        return Ok(true);
-    }
-    if process::find("npm").is_none() {
-        return Ok(false);
-    }
-    std::fs::create_dir_all(&folder).context("cannot make target/tools/mermaid")?;
-    let mut pack = Command::new("npm");
-    pack.args(["pack", "--silent", MERMAID])
-        .current_dir(&folder);
-    process::run(&mut pack)?;
-    let archive = MERMAID.replace('@', "-") + ".tgz";
-    let mut unpack = Command::new("tar");
-    unpack
-        .args(["-xzf", &archive, "--strip-components=1"])
-        .arg("package/dist/mermaid.min.js")
-        .current_dir(&folder);
-    process::run(&mut unpack)?;
-    Ok(true)
 }
 
 fn install_bpf_linker() -> Result<()> {

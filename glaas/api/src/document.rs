@@ -51,6 +51,9 @@ pub struct JobDocument {
     pub completeness: CompletenessDocument,
     /// Where secrets were taken out, in words.
     pub redactions: Vec<String>,
+    /// Folders of many files among its inputs and outputs. Each is linked as one more file, whose
+    /// `basis` is `collection`.
+    pub collections: Vec<CollectionDocument>,
     /// The distributed launch it is a part of.
     pub launch: Option<LaunchDocument>,
     /// The job's place in its project's order of recording: later is greater.
@@ -226,6 +229,28 @@ pub struct CompletenessDocument {
     pub gaps: Vec<String>,
     /// What tracing changed, in words.
     pub notes: Vec<String>,
+}
+
+/// The `basis` of a link that stands for a collection.
+pub const COLLECTION: &str = "collection";
+
+/// A folder of many files that a job read or wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CollectionDocument {
+    /// The folder, as paths of files are.
+    pub folder: RawText,
+    /// Whether the job wrote it.
+    pub produced: bool,
+    /// What it is called.
+    pub name: String,
+    /// The hash over its members: BLAKE3 of their paths below the folder and their hashes.
+    pub hash: String,
+    /// How many members it has.
+    pub files: u64,
+    /// Size of the members together in bytes.
+    pub size: Option<u64>,
 }
 
 /// A distributed launch.

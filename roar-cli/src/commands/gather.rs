@@ -9,8 +9,8 @@ use crate::lineage::Place;
 use crate::lineage::ancestry::ancestry;
 use crate::lineage::portable::{below, portable};
 use crate::model::{
-    HashAlgorithm, Hashes, JobKind, Launch, PORTABLE_VERSION, PortableFile, PortableLineage,
-    StoredJob,
+    HashAlgorithm, Hashes, JobKind, JobRecord, Launch, PORTABLE_VERSION, PortableCollection,
+    PortableFile, PortableLineage, RawString, StoredJob,
 };
 use crate::project::Project;
 use crate::store::{FileRef, JobQuery, Store};
@@ -46,12 +46,9 @@ pub(super) fn lineage(
             ..
         }) = store.job(*id)?
         {
-            jobs.push(portable(
-                &record,
-                step_number,
-                &project.root,
-                top.as_deref(),
-            ));
+            let mut job = portable(&record, step_number, &project.root, top.as_deref());
+            job.collections = collections(store, *id, &record, &job.root)?;
+            jobs.push(job);
         }
     }
     let roots: BTreeSet<_> = jobs.iter().map(|job| job.root.clone()).collect();
@@ -73,6 +70,35 @@ pub(super) fn lineage(
         targets: targets.collect(),
         jobs,
     })
+}
+
+/// The collections of a job, without their members: those are among its files.
+fn collections(
+    store: &Store,
+    id: i64,
+    record: &JobRecord,
+    root: &RawString,
+) -> Result<Vec<PortableCollection>, CommandError> {
+    let collections = store.collections_of(id)?.into_iter().map(|met| {
+        let files = if met.produced {
+            &record.outputs
+        } else {
+            &record.inputs
+        };
+        let members = files.iter().filter(|file| {
+            let member = below(&file.path, &met.folder);
+            member.is_some_and(|member| met.collection.members.contains_key(&member))
+        });
+        PortableCollection {
+            produced: met.produced,
+            hash: met.collection.hash().to_string(),
+            files: met.collection.members.len() as u64,
+            size_bytes: members.map(|file| file.size_bytes).sum(),
+            name: met.collection.name,
+            folder: below(&met.folder, root).unwrap_or(met.folder),
+        }
+    });
+    Ok(collections.collect())
 }
 
 struct Gathered<'a> {

@@ -49,6 +49,8 @@ pub fn portable(
         complete: job.completeness.complete && job.duration_ns.is_some(),
         inputs: files(&job.inputs),
         outputs: files(&job.outputs),
+        // They are records of their own.
+        collections: Vec::new(),
         git: job.git.clone().map(with_absolute_remote),
         host: job.host.clone(),
         conditions: job.conditions.clone(),

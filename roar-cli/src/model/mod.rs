@@ -35,7 +35,9 @@ pub use job::{Basis, FileAccess, HostFacts, JobKind, JobRecord, JobState, Outcom
 pub use launch::{Launch, Rank};
 pub use network::{Endpoint, Network, Protocol};
 pub use packages::{Interpreter, Program, Software};
-pub use portable::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
+pub use portable::{
+    PORTABLE_VERSION, PortableCollection, PortableFile, PortableJob, PortableLineage,
+};
 pub use raw::RawString;
 pub use session::{Session, StepIdentity};
 pub use source::HubSource;

@@ -59,6 +59,8 @@ pub struct PortableJob {
     pub inputs: Vec<PortableFile>,
     /// What it produced.
     pub outputs: Vec<PortableFile>,
+    /// Folders of many files among both.
+    pub collections: Vec<PortableCollection>,
     /// The code; none outside git.
     pub git: Option<GitState>,
     /// The machine.
@@ -83,11 +85,30 @@ impl Default for PortableJob {
             complete: true,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            collections: Vec::new(),
             git: None,
             host: HostFacts::default(),
             conditions: Conditions::default(),
         }
     }
+}
+
+/// A folder of many files that a job read or wrote: its members are among the job's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PortableCollection {
+    /// Below the tree, or absolute.
+    pub folder: RawString,
+    /// Whether the job wrote it (else it read it).
+    pub produced: bool,
+    /// What it is called.
+    pub name: String,
+    /// The hash over its members, in hexadecimal.
+    pub hash: String,
+    /// How many members it has.
+    pub files: u64,
+    /// Size of the members together in bytes, where all are known.
+    pub size_bytes: Option<u64>,
 }
 
 /// A file of a job.

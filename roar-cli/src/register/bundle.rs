@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glaas_api::artifacts::{ArtifactHash, ArtifactRequest};
-use glaas_api::document::KEY;
+use glaas_api::document::{COLLECTION, KEY};
 use glaas_api::jobs::{FileLink, JobRequest};
 use glaas_api::sessions::{SessionRequest, Visibility};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::canonical::{job_uid, session_hash};
 use super::document::{document, to_wire};
 use crate::model::{
-    Digest, HashAlgorithm, JobKind, PortableFile, PortableJob, PortableLineage, RawString,
+    Digest, HashAlgorithm, JobKind, PortableCollection, PortableFile, PortableJob, PortableLineage,
+    RawString,
 };
 use crate::present::shell;
 
@@ -64,6 +65,12 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
             attempt += 1;
             uid = job_uid(job, attempt);
         }
+        for collection in &job.collections {
+            let digest = Digest::from_hex(&collection.hash);
+            artifacts
+                .entry(digest)
+                .or_insert_with(|| artifact_of_collection(collection, &hash));
+        }
         for file in job.inputs.iter().chain(&job.outputs) {
             match file.hash() {
                 Some(digest) => {
@@ -84,8 +91,8 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
         }
         bundled.push(BundledJob {
             request: request(job, uid, sequence),
-            inputs: links(&job.inputs),
-            outputs: links(&job.outputs),
+            inputs: [links_of_collections(job, false), links(&job.inputs)].concat(),
+            outputs: [links_of_collections(job, true), links(&job.outputs)].concat(),
         });
     }
     let [git_repo, git_commit, git_branch] = git.map(|text| text.map(str::to_owned));
@@ -169,6 +176,36 @@ fn artifact(file: &PortableFile, session: &str) -> ArtifactRequest {
         session_hash: Some(session.to_owned()),
         ..ArtifactRequest::default()
     }
+}
+
+/// A collection is one more artifact: whoever has its hash finds what made the whole.
+fn artifact_of_collection(collection: &PortableCollection, session: &str) -> ArtifactRequest {
+    ArtifactRequest {
+        hashes: vec![ArtifactHash {
+            algorithm: HashAlgorithm::Blake3.name().to_owned(),
+            digest: collection.hash.clone(),
+        }],
+        size: collection.size_bytes,
+        session_hash: Some(session.to_owned()),
+        ..ArtifactRequest::default()
+    }
+}
+
+fn links_of_collections(job: &PortableJob, produced: bool) -> Vec<FileLink> {
+    let collections = job.collections.iter().filter(|c| c.produced == produced);
+    let link = |collection: &PortableCollection| FileLink {
+        hash: collection.hash.clone(),
+        path: Some(collection.folder.to_string()),
+        raw_path: collection
+            .folder
+            .as_str()
+            .is_none()
+            .then(|| to_wire(&collection.folder)),
+        size: collection.size_bytes,
+        basis: Some(COLLECTION.to_owned()),
+        note: Some(format!("collection of {} files", collection.files)),
+    };
+    collections.map(link).collect()
 }
 
 fn links(files: &[PortableFile]) -> Vec<FileLink> {

@@ -3,17 +3,17 @@
 use glaas_api::RawText;
 use glaas_api::artifacts::ArtifactHash;
 use glaas_api::document::{
-    CompletenessDocument, GitDocument, GpuDocument, HostDocument, InterpreterDocument, JobDocument,
-    LaunchDocument, ProgramDocument, SoftwareDocument, SubmoduleDocument, UntrackedDocument,
-    VERSION,
+    COLLECTION, CollectionDocument, CompletenessDocument, GitDocument, GpuDocument, HostDocument,
+    InterpreterDocument, JobDocument, LaunchDocument, ProgramDocument, SoftwareDocument,
+    SubmoduleDocument, UntrackedDocument, VERSION,
 };
 use glaas_api::lineage::{ClosureJob, LinkedFile};
 
 use crate::lineage::portable::below;
 use crate::model::{
     Conditions, Digest, GitCondition, GitState, Gpu, HashAlgorithm, Hashes, HostFacts, Interpreter,
-    JobKind, Launch, Outcome, PortableFile, PortableJob, Program, Rank, RawString, RedactedPlace,
-    Redaction, Software, Submodule, UntrackedFile,
+    JobKind, Launch, Outcome, PortableCollection, PortableFile, PortableJob, Program, Rank,
+    RawString, RedactedPlace, Redaction, Software, Submodule, UntrackedFile,
 };
 
 /// What stands in the place of a secret.
@@ -77,6 +77,18 @@ pub fn document(job: &PortableJob, sequence: i64) -> JobDocument {
             ..CompletenessDocument::default()
         },
         redactions: job.conditions.redactions.iter().map(in_words).collect(),
+        collections: job
+            .collections
+            .iter()
+            .map(|collection| CollectionDocument {
+                folder: to_wire(&collection.folder),
+                produced: collection.produced,
+                name: collection.name.clone(),
+                hash: collection.hash.clone(),
+                files: collection.files,
+                size: collection.size_bytes,
+            })
+            .collect(),
         launch: job.conditions.launch.as_ref().map(|launch| LaunchDocument {
             kind: launch.kind.clone(),
             id: launch.id.clone(),
@@ -224,16 +236,9 @@ pub fn portable(job: &ClosureJob) -> Result<PortableJob, String> {
             interrupted: document.interrupted,
         },
         complete: document.completeness.complete,
-        inputs: job
-            .inputs
-            .iter()
-            .map(|file| portable_file(file, &root))
-            .collect(),
-        outputs: job
-            .outputs
-            .iter()
-            .map(|file| portable_file(file, &root))
-            .collect(),
+        inputs: portable_files(&job.inputs, &root),
+        outputs: portable_files(&job.outputs, &root),
+        collections: document.collections.iter().map(collection).collect(),
         git: document.git.as_ref().map(git_state),
         host: HostFacts {
             hostname: document.host.hostname.clone(),
@@ -368,6 +373,25 @@ fn software(software: &SoftwareDocument) -> Software {
                 package: program.package.clone(),
             })
             .collect(),
+    }
+}
+
+/// Without the links that stand for collections.
+fn portable_files(files: &[LinkedFile], root: &RawString) -> Vec<PortableFile> {
+    let files = files
+        .iter()
+        .filter(|file| file.basis.as_deref() != Some(COLLECTION));
+    files.map(|file| portable_file(file, root)).collect()
+}
+
+fn collection(collection: &CollectionDocument) -> PortableCollection {
+    PortableCollection {
+        folder: from_wire(&collection.folder),
+        produced: collection.produced,
+        name: collection.name.clone(),
+        hash: collection.hash.clone(),
+        files: collection.files,
+        size_bytes: collection.size,
     }
 }
 

@@ -9,6 +9,7 @@ use glaas_api::paths;
 use super::client::Client;
 use super::document::{hashes, portable};
 use super::error::RegisterError;
+use crate::lineage::portable::below;
 use crate::model::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
 
 /// What a server knows of an artifact.
@@ -85,7 +86,12 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
         .rev()
         .flat_map(|job| &job.outputs)
         .find(|output| output.hash().is_some() && output.hash() == hash.values().next());
-    let targets = vec![target(&closure.artifact, made)];
+    let members = members(&jobs, &closure.artifact.hash);
+    let targets = if members.is_empty() {
+        vec![target(&closure.artifact, made)]
+    } else {
+        members
+    };
     Ok(Some(Fetched {
         lineage: PortableLineage {
             version: PORTABLE_VERSION,
@@ -94,6 +100,21 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
         },
         gaps,
     }))
+}
+
+/// The members of the collection with this hash, as the last job wrote it; none for other hashes.
+fn members(jobs: &[PortableJob], hash: &str) -> Vec<PortableFile> {
+    let made = jobs.iter().rev().find_map(|job| {
+        let mut written = job.collections.iter().filter(|met| met.produced);
+        let collection = written.find(|collection| collection.hash == hash)?;
+        Some((job, collection))
+    });
+    let Some((job, collection)) = made else {
+        return Vec::new();
+    };
+    let outputs = job.outputs.iter();
+    let members = outputs.filter(|file| below(&file.path, &collection.folder).is_some());
+    members.cloned().collect()
 }
 
 fn target(artifact: &ArtifactRecord, made: Option<&PortableFile>) -> PortableFile {

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use glaas_api::document::JobDocument;
-use glaas_api::lineage::ClosureJob;
+use glaas_api::document::{COLLECTION, JobDocument};
+use glaas_api::lineage::{ClosureJob, LinkedFile};
 use glaas_api::sessions::Visibility;
 use serde::Deserialize;
 
@@ -160,17 +160,36 @@ pub(super) async fn job(
         Some(false) => ("record incomplete".to_owned(), "bad"),
         None => ("completeness not stated".to_owned(), ""),
     };
-    let first = node.job.outputs.first();
+    let mut outputs = node.job.outputs.iter();
+    let first = outputs.find(|file| file.basis.as_deref() != Some(COLLECTION));
     Ok(page(&JobPage {
         complete,
         command: first.map_or(String::new(), |file| reproduce(&app, &file.hash)),
-        outputs: node.job.outputs.iter().map(file_row).collect(),
-        inputs: node.job.inputs.iter().map(file_row).collect(),
+        outputs: file_rows(&node.job, true),
+        inputs: file_rows(&node.job, false),
         picture: picture(&walk, Some(id), bounds.depth),
         groups: groups(&node.job),
         session: summary.session_hash.clone(),
         job: row,
     }))
+}
+
+/// The files of a job. What is in a collection is not listed beside it: each member has a page of its
+/// own, and the lineage has them all.
+fn file_rows(job: &ClosureJob, produced: bool) -> Vec<FileRow> {
+    let document = job.document.as_ref();
+    let collections = document.map_or(&[][..], |document| &document.collections);
+    let folders: Vec<String> = collections
+        .iter()
+        .filter(|collection| collection.produced == produced)
+        .map(|collection| format!("{}/", collection.folder.shown()))
+        .collect();
+    let files = if produced { &job.outputs } else { &job.inputs };
+    let is_listed = |file: &&LinkedFile| {
+        file.basis.as_deref() == Some(COLLECTION)
+            || !folders.iter().any(|folder| file.path.starts_with(folder))
+    };
+    files.iter().filter(is_listed).map(file_row).collect()
 }
 
 /// What is known of a job, by subject; groups without facts are left out.
