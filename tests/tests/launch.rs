@@ -1,12 +1,14 @@
 //! Distributed launches on one machine, by real launchers: one job, whose ranks are told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::process::Child;
 
 use serde_json::Value;
 
 use roar_tests::project::Project;
 use roar_tests::record::Record;
-use roar_tests::require::{Need, met};
+use roar_tests::require::{Need, accelerate, met};
 use roar_tests::transcript::Transcript;
 
 /// Rank → names of the files in a list of the record, as the launch says.
@@ -82,10 +84,9 @@ fn mpirun_is_one_job_with_ranks() {
     );
 }
 
-/// Each rank makes sure that all are there (gloo), reads its part with two worker processes and
-/// writes its shard of a checkpoint.
-const TRAIN: &str = "
-import os, torch, torch.distributed as dist
+/// A data set of which each rank reads its part, by two worker processes.
+const DATA: &str = "
+import os, torch
 from torch.utils.data import DataLoader, Dataset
 
 class Part(Dataset):
@@ -94,68 +95,70 @@ class Part(Dataset):
         rank = os.environ['RANK']
         return torch.tensor(float(open(f'part{rank}.{index}').read()))
 
+def total():
+    return sum(batch.sum() for batch in DataLoader(Part(), num_workers=2))
+";
+
+/// Each rank makes sure that all are there (gloo), reads its part and writes its shard of a
+/// checkpoint.
+const TORCH: &str = "
+import torch.distributed as dist
 def main():
     dist.init_process_group('gloo')
-    rank = dist.get_rank()
-    total = sum(batch.sum() for batch in DataLoader(Part(), num_workers=2))
-    dist.all_reduce(total)
-    torch.save({'total': total}, f'shard{rank}.pt')
+    rank, sum = dist.get_rank(), total()
+    dist.all_reduce(sum)
+    torch.save({'total': sum}, f'checkpoint/shard{rank}.pt')
     dist.destroy_process_group()
-
 if __name__ == '__main__':
     main()
 ";
 
-#[test]
-fn torchrun_is_one_job_with_ranks() {
-    if !met(&[Need::Bpf, Need::Program("python3")]) {
-        return;
-    }
+/// The same by accelerate.
+const ACCELERATE: &str = "
+from accelerate import Accelerator
+def main():
+    accelerator = Accelerator(cpu=True)
+    sum = accelerator.reduce(total())
+    torch.save({'total': sum}, f'checkpoint/shard{accelerator.process_index}.pt')
+    accelerator.wait_for_everyone()
+if __name__ == '__main__':
+    main()
+";
+
+/// Runs a training script under a launcher with so many ranks; checks what each read and wrote.
+fn training(kind: &str, launcher: &[&str], script: &str, ranks: u64) {
     let project = Project::new();
-    let torch = Transcript::of(
-        project
-            .command("python3")
-            .args(["-c", "import torch.distributed"]),
-    );
-    if !torch.status.success() {
-        return;
-    }
-    for rank in 0..4 {
+    for rank in 0..ranks {
         for index in 0..2 {
             project.write(format!("part{rank}.{index}"), "1.5");
         }
     }
-    project.write("train.py", TRAIN);
-    let launcher = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=4",
-    ];
-    // torch 1.13 on Python 3.11 chokes on its own default, which is neither (`Std` has no zero).
-    let output = ["--redirects", "1", "--tee", "1"];
+    project.write("train.py", format!("{DATA}{script}"));
+    project.write("checkpoint/README", "");
     let mut command = project.roar_command();
-    command.env("OMP_NUM_THREADS", "1");
     command
-        .args(["run", "-q", "python3"])
+        .env("OMP_NUM_THREADS", "1")
+        // torch 1.13 on Python 3.11 chokes on its own default, which is neither (`Std` has no zero).
+        .env("PET_REDIRECTS", "1")
+        .env("PET_TEE", "1")
+        .args(["run", "-q"])
         .args(launcher)
-        .args(output)
         .arg("train.py");
     Transcript::of(&mut command).succeeds();
     let record = Record::of(&project, "@1");
     let launch = &record.json["launch"];
-    assert_eq!(launch["kind"], "torchrun", "{launch:#}");
-    assert_eq!(launch["world_size"], 4, "{launch:#}");
-    let local: Vec<_> = launch["ranks"]
+    assert_eq!(launch["kind"], kind, "{launch:#}");
+    assert_eq!(launch["world_size"], ranks, "{launch:#}");
+    let local: Vec<u64> = launch["ranks"]
         .as_array()
         .expect("a list")
         .iter()
-        .map(|r| &r["local_rank"])
+        .map(|rank| rank["local_rank"].as_u64().expect("a number"))
         .collect();
-    assert_eq!(local, [0, 1, 2, 3]);
+    assert_eq!(local, (0..ranks).collect::<Vec<_>>());
     assert_eq!(
         files_of_ranks(&record, "writes", "outputs"),
-        expected(4, |rank| vec![format!("shard{rank}.pt")])
+        expected(ranks, |rank| vec![format!("shard{rank}.pt")])
     );
     let mut reads = files_of_ranks(&record, "reads", "inputs");
     // The script: read by the rank, unless it came as byte code.
@@ -164,12 +167,117 @@ fn torchrun_is_one_job_with_ranks() {
     }
     assert_eq!(
         reads,
-        expected(4, |rank| vec![
+        expected(ranks, |rank| vec![
             format!("part{rank}.0"),
             format!("part{rank}.1")
         ])
     );
     assert!(record.json["packages"]["dpkg"]["python3-torch"].is_string());
+    assert!(record.is_complete(), "{:#}", record.completeness());
+    let text = project.roar(["show", "@1"]).succeeds().stdout_text();
+    for rank in 0..ranks {
+        let line = format!("rank {rank}: ");
+        assert!(text.contains(&line), "{line}: {text}");
+    }
+}
+
+const TORCH_NEEDS: &[Need] = &[Need::Bpf, Need::PythonModule("torch.distributed")];
+
+#[test]
+fn torchrun_is_one_job_with_ranks() {
+    if met(TORCH_NEEDS) && met(&[Need::Program("torchrun")]) {
+        let launcher = ["torchrun", "--standalone", "--nproc_per_node=4"];
+        training("torchrun", &launcher, TORCH, 4);
+    }
+}
+
+#[test]
+fn so_is_its_module() {
+    if met(TORCH_NEEDS) {
+        let launcher = [
+            "python3",
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node=2",
+        ];
+        training("torchrun", &launcher, TORCH, 2);
+    }
+}
+
+/// One launch on two machines, each of which has a record of its own: what torchelastic calls the
+/// run joins them.
+#[test]
+fn two_nodes_of_one_torchrun() {
+    if !met(TORCH_NEEDS) || !met(&[Need::Program("torchrun")]) {
+        return;
+    }
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let endpoint = format!("--rdzv_endpoint={}", free.expect("a free port"));
+    let nodes = [Project::new(), Project::new()];
+    let runs: Vec<Child> = nodes
+        .iter()
+        .map(|project| {
+            for part in [
+                "part0.0",
+                "part0.1",
+                "part1.0",
+                "part1.1",
+                "checkpoint/README",
+            ] {
+                project.write(part, "1.5");
+            }
+            project.write("train.py", format!("{DATA}{TORCH}"));
+            let mut command = project.roar_command();
+            command
+                .env("OMP_NUM_THREADS", "1")
+                .env("PET_REDIRECTS", "1")
+                .env("PET_TEE", "1")
+                .args(["run", "-q", "torchrun", "--nnodes=2", "--nproc_per_node=1"])
+                .args([
+                    "--rdzv_id=night",
+                    "--rdzv_backend=c10d",
+                    &endpoint,
+                    "train.py",
+                ]);
+            command.spawn().expect("roar can be started")
+        })
+        .collect();
+    for mut run in runs {
+        assert!(run.wait().expect("it ends").success());
+    }
+    let mut ranks = BTreeSet::new();
+    for project in &nodes {
+        let record = Record::of(project, "@1");
+        let launch = &record.json["launch"];
+        assert_eq!(launch["id"], "torchelastic:night", "{launch:#}");
+        assert_eq!(launch["world_size"], 2);
+        let rank = launch["ranks"][0]["rank"].as_u64().expect("a number");
+        assert_eq!(
+            files_of_ranks(&record, "writes", "outputs"),
+            [(rank, [format!("shard{rank}.pt")].into())].into()
+        );
+        ranks.insert(rank);
+    }
+    assert_eq!(ranks, [0, 1].into());
+}
+
+#[test]
+fn so_is_accelerate() {
+    if met(TORCH_NEEDS) && met(&[Need::Accelerate]) {
+        let program = accelerate();
+        let launcher = [
+            program.to_str().expect("text"),
+            "launch",
+            "--multi_gpu",
+            "--num_processes=2",
+            "--num_machines=1",
+            "--mixed_precision=no",
+            "--dynamo_backend=no",
+            "--tee=1",
+        ];
+        training("accelerate", &launcher, ACCELERATE, 2);
+    }
 }
 
 #[test]

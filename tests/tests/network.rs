@@ -2,16 +2,19 @@
 //! command's own, with a name server and a hub of the test's.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use serde_json::Value;
 
 use roar_tests::project::Project;
 use roar_tests::record::Record;
 use roar_tests::require::{Need, met};
+use roar_tests::workload::program::{self, Build};
 
 /// A name server for one name, a hub that answers, and what a job does with both.
 const JOB: &str = r#"
-import socket, struct, threading
+import socket, struct, subprocess, sys, threading
 
 def name_server(server):
     while True:
@@ -32,7 +35,7 @@ def hub(server):
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 names.bind(("127.0.0.53", 53))
 threading.Thread(target=name_server, args=[names], daemon=True).start()
-for place in [("203.0.113.5", 8080), ("203.0.113.6", 8081), ("127.0.0.1", 8082)]:
+for place in [("203.0.113.5", 8080), ("203.0.113.6", 8081), ("127.0.0.1", 8082), ("203.0.113.11", 8083)]:
     server = socket.create_server(place)
     threading.Thread(target=hub, args=[server], daemon=True).start()
 
@@ -53,23 +56,28 @@ refused = socket.socket()
 refused.connect_ex(("203.0.113.5", 1))
 pair = socket.socketpair()
 pair[0].send(b"x")
+for ring in sys.argv[1:]:
+    subprocess.run([ring, "connect", "sync", "203.0.113.11", "8083"], check=True)
+    subprocess.run([ring, "send", "sync", "203.0.113.12", "9004"], check=True)
+    subprocess.run([ring, "send", "async", "203.0.113.13", "9005"], check=True)
 "#;
 
 /// Around the job: a network with a few addresses, and resolver settings that name the server.
 const SETTING: &str = "
 ip link set lo up
-for last in 5 6 7 8 9 10; do ip addr add 203.0.113.$last/32 dev lo; done
+for last in 5 6 7 8 9 10 11 12 13; do ip addr add 203.0.113.$last/32 dev lo; done
 mount --bind resolv.conf /etc/resolv.conf
-exec python3 job.py
+exec python3 job.py \"$@\"
 ";
 
-fn run(tracer: &str) -> (Project, Record) {
+/// `ring`: a program that uses io_uring, if any.
+fn run(tracer: &str, ring: Option<&Path>) -> (Project, Record) {
     let project = Project::new();
     project.write("job.py", JOB);
     project.write("resolv.conf", "nameserver 127.0.0.53\n");
-    let command = ["unshare", "--net", "--mount", "sh", "-ec", SETTING];
-    let mut words = vec!["run", "-q", "--tracer", tracer];
-    words.extend(command);
+    let command = ["unshare", "--net", "--mount", "sh", "-ec", SETTING, "sh"];
+    let words = ["run", "-q", "--tracer", tracer].into_iter().chain(command);
+    let words = words.map(OsStr::new).chain(ring.map(Path::as_os_str));
     project.roar(words).succeeds();
     let record = Record::of(&project, "@1");
     (project, record)
@@ -113,20 +121,25 @@ fn endpoints_and_the_names_that_were_looked_up() {
     if !met(&[Need::Bpf, Need::Root, Need::Program("ip")]) {
         return;
     }
-    let (project, record) = run("ebpf");
+    let has_rings = met(&[Need::IoUring, Need::Workloads]);
+    let ring = has_rings.then(|| program::path("uring", Build::Dynamic));
+    let (project, record) = run("ebpf", ring.as_deref());
     let hub: &[&str] = &["hub.example.test"];
-    assert_eq!(
-        remote(&record),
-        expected(&[
-            ("203.0.113.5:8080/tcp", hub),
-            ("203.0.113.6:8081/tcp", &[]),
-            ("203.0.113.7:9000/udp", &[]),
-            ("203.0.113.8:9001/udp", &[]),
-            ("203.0.113.10:9003/tcp", &[]),
-        ]),
-        "{:#}",
-        record.json["network"]
-    );
+    let mut ends = expected(&[
+        ("203.0.113.5:8080/tcp", hub),
+        ("203.0.113.6:8081/tcp", &[]),
+        ("203.0.113.7:9000/udp", &[]),
+        ("203.0.113.8:9001/udp", &[]),
+        ("203.0.113.10:9003/tcp", &[]),
+    ]);
+    if ring.is_some() {
+        ends.extend(expected(&[
+            ("203.0.113.11:8083/tcp", &[]),
+            ("203.0.113.12:9004/udp", &[]),
+            ("203.0.113.13:9005/udp", &[]),
+        ]));
+    }
+    assert_eq!(remote(&record), ends, "{:#}", record.json["network"]);
     let text = project.roar(["show", "@1"]).succeeds().stdout_text();
     for line in [
         "203.0.113.5:8080 (hub.example.test)",
@@ -145,7 +158,7 @@ fn endpoints_without_privilege() {
     if !met(&[Need::Root, Need::Program("ip")]) {
         return;
     }
-    let (_project, record) = run("seccomp");
+    let (_project, record) = run("seccomp", None);
     assert_eq!(
         remote(&record),
         expected(&[

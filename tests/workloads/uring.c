@@ -1,6 +1,7 @@
 /* io_uring by raw system calls: no call of the reading kind is ever made.
  * Usage: uring OP sync|async [ARGUMENT…]; `async` has the kernel's worker threads do it. */
 #include "common.h"
+#include <arpa/inet.h>
 #include <linux/io_uring.h>
 #include <sys/mman.h>
 
@@ -303,6 +304,32 @@ static void op_silent_rename(char **a)
 	must(access(a[2], F_OK));
 }
 
+static struct sockaddr_in end(char **a)
+{
+	struct sockaddr_in end = {.sin_family = AF_INET, .sin_port = htons(atoi(a[1]))};
+	expect(inet_pton(AF_INET, a[0], &end.sin_addr) == 1);
+	return end;
+}
+
+/* ADDRESS PORT: a stream connected by the ring */
+static void op_connect(char **a)
+{
+	set_up(a[0]);
+	struct sockaddr_in to = end(a + 1);
+	submit((struct io_uring_sqe){.opcode = IORING_OP_CONNECT,
+		.fd = must(socket(AF_INET, SOCK_STREAM, 0)), .addr = (unsigned long)&to, .off = sizeof to});
+}
+
+/* ADDRESS PORT: a datagram sent by the ring */
+static void op_send(char **a)
+{
+	set_up(a[0]);
+	struct sockaddr_in to = end(a + 1);
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0));
+	must(connect(fd, (struct sockaddr *)&to, sizeof to));
+	expect(submit(transfer(IORING_OP_SEND, fd)) == sizeof bytes);
+}
+
 static const struct operation operations[] = {
 	{"read", op_read}, {"readv", op_readv}, {"read-fixed", op_read_fixed},
 	{"write", op_write}, {"copy", op_copy}, {"create", op_create},
@@ -313,6 +340,6 @@ static const struct operation operations[] = {
 	{"direct-copy", op_direct_copy}, {"splice-registered", op_splice_registered},
 	{"silent-read", op_silent_read}, {"silent-write", op_silent_write},
 	{"silent-read-registered", op_silent_read_registered},
-	{"silent-rename", op_silent_rename},
+	{"silent-rename", op_silent_rename}, {"connect", op_connect}, {"send", op_send},
 };
 WORKLOAD(operations)
