@@ -49,7 +49,9 @@ fn packages(project: &Project, folders: [&str; 2], manager: &str) -> BTreeMap<St
     Transcript::of(&mut command).succeeds();
     let record = Record::newest(project);
     assert_eq!(record.json["packages"]["dpkg"], serde_json::json!({}));
-    serde_json::from_value(record.json["packages"][manager].clone()).expect("versions")
+    // Managers without packages are left out.
+    let packages = record.json["packages"].get(manager).cloned();
+    serde_json::from_value(packages.unwrap_or(serde_json::json!({}))).expect("versions")
 }
 
 #[test]
@@ -196,7 +198,6 @@ fn accelerator_libraries_by_their_names() {
         .succeeds();
     let record = Record::newest(&project);
     assert_eq!(record.json["runtime"]["libraries"], serde_json::json!({}));
-    assert_eq!(record.json["packages"]["pip"], serde_json::json!({}));
 }
 
 /// Notes are the user's own: another project finds them, nobody else reads or replaces them.
