@@ -199,9 +199,10 @@ impl Measured {
             let result = &part.result;
             let bare = result.of(BARE, value).unwrap_or_default().median;
             let noise = result.noise(value);
-            let ratios = tools
-                .iter()
-                .map(|tool| ratio_cell(result.ratio(tool, value)));
+            let ratios = tools.iter().map(|tool| match result.ratio(tool, value) {
+                None if result.fails_under(tool) => "fails".to_owned(),
+                ratio => ratio_cell(ratio),
+            });
             rows.push(format!(
                 "| {name} | {bare:.2} s | {} | {} |",
                 ratio_cell(noise),

@@ -42,6 +42,11 @@ impl WorkloadResult {
         Self { about, samples }
     }
 
+    /// Whether the command fails under a tool, which therefore has no figures.
+    pub(super) fn fails_under(&self, tool: &str) -> bool {
+        self.samples.get(tool).is_some_and(Vec::is_empty)
+    }
+
     /// How a tool's value relates to that of the bare runs of the same round.
     pub(super) fn ratio(&self, tool: &str, value: fn(&Sample) -> f64) -> Option<Spread> {
         self.beside_bare(tool, value, |traced, bare| traced / bare)

@@ -102,6 +102,11 @@ impl Tool {
         matches!(self.way, Way::Roar(_))
     }
 
+    /// Whether it is a tracer of somebody else's.
+    pub(super) fn is_other(&self) -> bool {
+        matches!(self.way, Way::Other(..))
+    }
+
     /// The command line under this tool, in the work folder; roar tells its timings to the file.
     pub(super) fn command(
         &self,

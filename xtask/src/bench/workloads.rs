@@ -173,10 +173,11 @@ pub(super) fn run(site: &Site, workload: &Workload, rounds: u32) -> Result<()> {
     results::write(workload.name, rounds, &result)
 }
 
-/// Runs the workload under the tools in turn, bare twice a round, as often as asked.
+/// Runs the workload under the tools in turn, bare twice a round, as often as asked. Another's
+/// tracer under which the command fails is left out from then on, and has no samples.
 ///
 /// # Errors
-/// A command fails.
+/// A command fails, bare or under roar.
 pub(super) fn measure(
     site: &Site,
     workload: &Workload,
@@ -192,7 +193,8 @@ pub(super) fn measure(
     // The first round fills caches and does not count.
     for round in 0..=rounds {
         for tool in &order {
-            if tool.is_slow && round > SLOW_ROUNDS {
+            let has_failed = samples.get(tool.name).is_some_and(Vec::is_empty);
+            if has_failed || (tool.is_slow && round > SLOW_ROUNDS) {
                 continue;
             }
             let of_slow = if tool.is_slow {
@@ -200,7 +202,15 @@ pub(super) fn measure(
             } else {
                 Size::Whole
             };
-            let sample = once(site, workload, tool, size.unwrap_or(of_slow))?;
+            let sample = match once(site, workload, tool, size.unwrap_or(of_slow)) {
+                Ok(sample) => sample,
+                Err(error) if tool.is_other() => {
+                    console::line(&format!("left out, it fails: {}: {error:#}", tool.name));
+                    samples.insert(tool.name.to_owned(), Vec::new());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if round > 0 {
                 samples
                     .entry(tool.name.to_owned())
