@@ -32,6 +32,8 @@ pub mod names {
     pub const LOST: &str = "LOST";
     /// First-touch cache.
     pub const SEEN: &str = "SEEN";
+    /// The programs that report, indexed by [`crate::handler`].
+    pub const HANDLERS: &str = "HANDLERS";
     /// One cgroup (v2), when all that runs in it is to be traced.
     pub const CGROUP: &str = "CGROUP";
     /// Global: field offsets of the running kernel.
@@ -40,6 +42,18 @@ pub mod names {
     pub const CLASSES: &str = "CLASSES";
     /// Global: the run's settings.
     pub const CONFIG: &str = "CONFIG";
+}
+
+/// Slots of the map [`names::HANDLERS`].
+pub mod handler {
+    /// Reports accesses to files.
+    pub const FILES: u32 = 0;
+    /// Reports changes of names.
+    pub const NAMES: u32 = 1;
+    /// Reports network endpoints.
+    pub const NETWORK: u32 = 2;
+    /// How many there are.
+    pub const COUNT: u32 = 3;
 }
 
 /// Settings of one run, handed over as a read-only global.

@@ -10,7 +10,7 @@ use roar_common::{access, lost};
 
 use crate::emit::count;
 use crate::file::roar_touch;
-use crate::kernel::{file_of, peek_user};
+use crate::kernel::{peek_user, seldom_file_of};
 
 /// Opcodes of linux/aio_abi.h.
 const PREAD: u16 = 0;
@@ -69,7 +69,7 @@ extern "C" fn on_request(index: u32, submitted: *mut Submitted) -> c_long {
         PWRITE | PWRITEV => access::WRITTEN,
         _ => return 0,
     };
-    let file = file_of(peek_user(request + DESCRIPTOR));
+    let file = seldom_file_of(peek_user(request + DESCRIPTOR));
     if file == 0 {
         count(lost::VANISHED_DESCRIPTOR);
     } else {

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEU
 use aya_ebpf::helpers::generated::{
     bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_output,
 };
-use roar_common::{MAX_RECORD, RecordHeader};
+use roar_common::{MAX_RECORD, NoteBody, RecordHeader, kind, lost};
 
 use crate::maps::{EVENTS, LOST, SCRATCH, config};
 
@@ -93,4 +93,20 @@ pub(crate) fn send_for(
         count(counter);
     }
     result == 0
+}
+
+/// Sends a note: one of `roar_common::note`.
+#[inline(always)]
+pub(crate) fn noted(what: u32) {
+    let Some(buffer) = scratch() else { return };
+    put(
+        buffer,
+        size_of::<RecordHeader>(),
+        NoteBody {
+            note: what,
+            detail: 0,
+        },
+    );
+    let len = size_of::<RecordHeader>() + size_of::<NoteBody>();
+    send(buffer, kind::NOTE, 0, len, lost::NOTE);
 }

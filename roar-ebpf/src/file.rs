@@ -6,10 +6,12 @@ use roar_common::{FileBody, RecordHeader, access, flags, kind, lost};
 use crate::emit::{put, scratch, send};
 use crate::kernel::{field, peek};
 use crate::maps::{SEEN, SEEN_SLOTS, layout};
+use crate::network;
 use crate::walk::write_path;
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
+const S_IFSOCK: u16 = 0o140_000;
 
 /// `ANON_INODE_FS_MAGIC`: eventfd, epoll and the like, which newer kernels call regular.
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
@@ -28,10 +30,35 @@ pub(crate) struct Touch {
     pub(crate) result: u64,
 }
 
-/// Reports an access, unless this process has reported the same before.
+/// What an access may be news for; 0 when there is nothing to report. This is what every read and
+/// write of a traced process costs; whoever has news calls a handler.
 ///
 /// A global function with plain numbers for arguments: the verifier walks it once, by itself,
 /// and not again for each of the classes that lead here.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn roar_news(file: u64, access: u64) -> u64 {
+    let inode: u64 = field(file, layout!(file_inode));
+    let target = Target::of(file, inode);
+    if !is_fresh(access as u8) && seen(target.fingerprint(access as u8)) {
+        return 0;
+    }
+    let mode: u16 = field(inode, layout!(inode_mode));
+    match mode & S_IFMT {
+        S_IFREG => FOR_FILES,
+        S_IFSOCK => network::news(file, access as u8),
+        _ => 0,
+    }
+}
+
+/// News for the handler of files.
+pub(crate) const FOR_FILES: u64 = 1;
+/// News for the handler of the network: something was sent through a connected socket.
+pub(crate) const SENT: u64 = 2;
+/// News for the handler of the network: something came from a name server.
+pub(crate) const ANSWERED: u64 = 3;
+
+/// Reports an access, unless this process has reported the same before.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn roar_touch(file: u64, access: u64, result: u64) -> u64 {
@@ -46,30 +73,34 @@ fn touch(file: u64, access: u8, result: u64) {
     if mode & S_IFMT != S_IFREG {
         return;
     }
-    let target = Target {
-        dentry: field(file, layout!(file_dentry)),
-        number: field(inode, layout!(inode_ino)),
-        generation: field(inode, layout!(inode_generation)),
-    };
-    // Once a process has emptied or made a file, its later writes add nothing; but each time
-    // it does so is an event of its own.
-    let fresh = access == access::CREATED || access == access::TRUNCATED;
-    let fingerprint = target.fingerprint(if fresh { access::WRITTEN } else { access });
+    let target = Target::of(file, inode);
+    let fingerprint = target.fingerprint(if is_fresh(access) {
+        access::WRITTEN
+    } else {
+        access
+    });
     let Some(slot) = SEEN.get_ptr_mut(fingerprint as u32 & (SEEN_SLOTS - 1)) else {
         return;
     };
     // SAFETY: a slot of the array; a torn or lost update only repeats a record.
-    if !fresh && unsafe { *slot } == fingerprint {
+    if !is_fresh(access) && unsafe { *slot } == fingerprint {
         return;
     }
     // A library is read, then mapped: the second says nothing new.
     if access == access::MAPPED && seen(target.fingerprint(access::READ)) {
         return;
     }
-    if emit(file, inode, target.dentry, access, result) {
+    if emit(file, access, result) {
         // SAFETY: as above.
         unsafe { *slot = fingerprint };
     }
+}
+
+/// Once a process has emptied or made a file, its later writes add nothing; but each time
+/// it does so is an event of its own.
+#[inline(always)]
+fn is_fresh(access: u8) -> bool {
+    access == access::CREATED || access == access::TRUNCATED
 }
 
 /// Whether a fingerprint is in the cache.
@@ -93,6 +124,15 @@ struct Target {
 }
 
 impl Target {
+    #[inline(always)]
+    fn of(file: u64, inode: u64) -> Self {
+        Self {
+            dentry: field(file, layout!(file_dentry)),
+            number: field(inode, layout!(inode_ino)),
+            generation: field(inode, layout!(inode_generation)),
+        }
+    }
+
     /// One number for process, file and access.
     #[inline(always)]
     fn fingerprint(&self, access: u8) -> u64 {
@@ -114,12 +154,12 @@ pub(crate) fn mix(mut value: u64) -> u64 {
 
 /// Builds and sends a file record. True also for what is deliberately not reported.
 #[inline(always)]
-fn emit(file: u64, inode: u64, dentry: u64, access: u8, result: u64) -> bool {
+fn emit(file: u64, access: u8, result: u64) -> bool {
+    let Some((len, record_flags)) = build(file, access, result) else {
+        return true;
+    };
     let Some(buffer) = scratch() else {
         return false;
-    };
-    let Some((len, record_flags)) = build(buffer, file, inode, dentry, access, result) else {
-        return true;
     };
     send(buffer, kind::FILE, record_flags, len, lost::FILE)
 }
@@ -127,21 +167,37 @@ fn emit(file: u64, inode: u64, dentry: u64, access: u8, result: u64) -> bool {
 /// Fills body and path of a record that begins with a [`FileBody`]; returns the offset after
 /// the path and the flags. None for files without a place in any file system.
 #[inline(always)]
-pub(crate) fn build(
-    buffer: *mut u8,
-    file: u64,
-    inode: u64,
-    dentry: u64,
-    access: u8,
-    result: u64,
-) -> Option<(usize, u16)> {
+pub(crate) fn build(file: u64, access: u8, result: u64) -> Option<(usize, u16)> {
+    let built = roar_build(file, u64::from(access), result);
+    let flags = if built & CUT != 0 { flags::PATH_CUT } else { 0 };
+    // The verifier knows nothing of what was returned: whoever sends looks at the length.
+    (built != 0).then_some(((built & !CUT) as usize, flags))
+}
+
+/// Beside the offset that [`roar_build`] returns: names near the root are missing.
+const CUT: u64 = 1 << 32;
+
+/// As [`roar_touch`]: walked once by the verifier. Returns 0 for none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn roar_build(file: u64, access: u64, result: u64) -> u64 {
+    let Some((end, cut)) = fill(file, access as u8, result) else {
+        return 0;
+    };
+    end as u64 | if cut { CUT } else { 0 }
+}
+
+#[inline(always)]
+fn fill(file: u64, access: u8, result: u64) -> Option<(usize, bool)> {
+    let buffer = scratch()?;
+    let inode: u64 = field(file, layout!(file_inode));
     let superblock: u64 = field(inode, layout!(inode_sb));
     let magic: u64 = field(superblock, layout!(sb_magic));
     if magic == ANON_INODE_FS_MAGIC {
         return None;
     }
     let mount: u64 = field(file, layout!(file_mnt));
-    let (end, cut) = write_path(dentry, PATH_OFFSET)?;
+    let (end, cut) = write_path(field(file, layout!(file_dentry)), PATH_OFFSET)?;
     put(
         buffer,
         size_of::<RecordHeader>(),
@@ -163,7 +219,7 @@ pub(crate) fn build(
             padding: [0; 7],
         },
     );
-    Some((end, if cut { flags::PATH_CUT } else { 0 }))
+    Some((end, cut))
 }
 
 /// The id of the mount that a `vfsmount` belongs to.

@@ -2,10 +2,11 @@
 
 use roar_common::{access, note};
 
+use crate::effects::{Effects, FMODE_WRITE, through};
+use crate::emit::noted;
 use crate::file::Touch;
-use crate::kernel::{field, file_of, peek_user};
+use crate::kernel::{field, peek_user, seldom_file_of};
 use crate::maps::layout;
-use crate::syscall::{Arguments, Effects, FMODE_WRITE, noted, through};
 
 const FICLONE: u32 = 0x4004_9409;
 const FICLONERANGE: u32 = 0x4020_940d;
@@ -30,27 +31,25 @@ const S_IFBLK: u16 = 0o060_000;
 
 /// A call succeeded.
 #[inline(always)]
-pub(crate) fn succeeded(effects: &mut Effects, arguments: &Arguments) {
-    let descriptor = arguments.a as i32;
-    let request = arguments.b as u32;
+pub(crate) fn succeeded(effects: &mut Effects, descriptor: i32, request: u32, argument: u64) {
     match request {
-        FICLONE => copied(effects, arguments.c as i32, descriptor),
+        FICLONE => copied(effects, argument as i32, descriptor),
         // struct file_clone_range begins with the source descriptor, 64 bits.
-        FICLONERANGE => copied(effects, peek_user::<i64>(arguments.c) as i32, descriptor),
+        FICLONERANGE => copied(effects, peek_user::<i64>(argument) as i32, descriptor),
         FIDEDUPERANGE => {
             // The answer tells whether their contents are the same; neither changes.
-            let other: i64 = peek_user(arguments.c + DEDUPE_DESTINATION);
-            effects.first = through(descriptor, access::READ, 0);
-            effects.second = through(other as i32, access::READ, 0);
+            let other: i64 = peek_user(argument + DEDUPE_DESTINATION);
+            effects.first = through(seldom_file_of(descriptor), access::READ, 0);
+            effects.second = through(seldom_file_of(other as i32), access::READ, 0);
         }
-        LOOP_SET_FD | LOOP_CHANGE_FD => lent(effects, descriptor, arguments.c as i32),
+        LOOP_SET_FD | LOOP_CHANGE_FD => lent(effects, descriptor, argument as i32),
         // struct loop_config begins with the descriptor.
-        LOOP_CONFIGURE => lent(effects, descriptor, peek_user(arguments.c)),
+        LOOP_CONFIGURE => lent(effects, descriptor, peek_user(argument)),
         BTRFS_IOC_SEND => noted(note::BTRFS_SEND),
         _ => {
             let number = request & 0xffff;
             if (RESERVE_FIRST..=RESERVE_LAST).contains(&number) || number == ZERO_RANGE {
-                effects.first = through(descriptor, access::WRITTEN, 0);
+                effects.first = through(seldom_file_of(descriptor), access::WRITTEN, 0);
             }
         }
     }
@@ -59,18 +58,18 @@ pub(crate) fn succeeded(effects: &mut Effects, arguments: &Arguments) {
 /// A file took over blocks of another.
 #[inline(always)]
 fn copied(effects: &mut Effects, from: i32, to: i32) {
-    effects.first = through(from, access::READ, 0);
-    effects.second = through(to, access::WRITTEN, 0);
+    effects.first = through(seldom_file_of(from), access::READ, 0);
+    effects.second = through(seldom_file_of(to), access::WRITTEN, 0);
 }
 
 /// A file became the content of a loop device: what is read and written there is as if mapped.
 #[inline(always)]
 fn lent(effects: &mut Effects, device: i32, descriptor: i32) {
-    let inode: u64 = field(file_of(device), layout!(file_inode));
+    let inode: u64 = field(seldom_file_of(device), layout!(file_inode));
     if field::<u16>(inode, layout!(inode_mode)) & S_IFMT != S_IFBLK {
         return;
     }
-    effects.first = through(descriptor, access::MAPPED, 0);
+    effects.first = through(seldom_file_of(descriptor), access::MAPPED, 0);
     let file = effects.first.file;
     if field::<u32>(file, layout!(file_mode)) & FMODE_WRITE != 0 {
         effects.second = Touch {

@@ -1,7 +1,7 @@
 //! Reading kernel memory: typed pointers directly, everything else through the probe helper.
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs,
 };
 
 use crate::maps::layout;
@@ -31,6 +31,13 @@ impl Typed {
 pub(crate) fn current() -> Typed {
     // SAFETY: a helper without arguments.
     Typed(unsafe { bpf_get_current_task_btf() }.cast_const().cast())
+}
+
+/// The registers with which the running task came into the kernel.
+#[inline(always)]
+pub(crate) fn registers() -> Typed {
+    // SAFETY: a helper that takes the current task.
+    Typed(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8)
 }
 
 /// A value at a kernel address; zero when it cannot be read (the helper zeroes it then).
@@ -93,6 +100,27 @@ extern "C" fn roar_file_of(descriptor: u64) -> u64 {
         return 0;
     }
     let array: u64 = table.get(layout!(fdt_fd));
+    peek(array + descriptor * 8)
+}
+
+/// As [`file_of`], for whoever is seldom asked: every step through the probe helper, which costs
+/// some 15 ns each, and nothing that the verifier has to search for.
+#[inline(always)]
+pub(crate) fn seldom_file_of(descriptor: i32) -> u64 {
+    roar_seldom_file_of(descriptor as u64)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn roar_seldom_file_of(descriptor: u64) -> u64 {
+    let files: u64 = field(current_address(), layout!(task_files));
+    let table: u64 = field(files, layout!(files_fdt));
+    let max: u32 = field(table, layout!(fdt_max_fds));
+    let descriptor = u64::from(descriptor as u32);
+    if descriptor >= u64::from(max) {
+        return 0;
+    }
+    let array: u64 = field(table, layout!(fdt_fd));
     peek(array + descriptor * 8)
 }
 

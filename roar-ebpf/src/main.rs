@@ -9,8 +9,10 @@
 #![no_main]
 
 mod aio;
+mod effects;
 mod emit;
 mod file;
+mod handler;
 mod ioctl;
 mod kernel;
 mod mapping;
@@ -18,25 +20,27 @@ mod maps;
 mod name;
 mod network;
 mod process;
+mod seldom;
 mod syscall;
 mod uring;
 mod walk;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::debug;
+use roar_common::handler::FILES;
 
 /// Every system call's return. Arguments are still in the registers.
-#[btf_tracepoint(function = "sys_exit")]
-fn roar_sys_exit(ctx: BtfTracePointContext) -> i32 {
-    syscall::exit(ctx.arg(0), ctx.arg(1));
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn roar_sys_exit(ctx: RawTracePointContext) -> i32 {
+    syscall::exit(&ctx);
     0
 }
 
 /// A task was made; it has not run yet.
-#[btf_tracepoint(function = "task_newtask")]
-fn roar_newtask(ctx: BtfTracePointContext) -> i32 {
+#[raw_tracepoint(tracepoint = "task_newtask")]
+fn roar_newtask(ctx: RawTracePointContext) -> i32 {
     if let Some(child) = process::forked(ctx.arg(0), ctx.arg(1)) {
         debug!(&ctx, "process {} started", child);
     }
@@ -44,17 +48,19 @@ fn roar_newtask(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// The current process has a new program image.
-#[btf_tracepoint(function = "sched_process_exec")]
-fn roar_exec(ctx: BtfTracePointContext) -> i32 {
-    if process::executed(ctx.arg(2)) {
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+fn roar_exec(ctx: RawTracePointContext) -> i32 {
+    if let Some(flags) = process::executed() {
         debug!(&ctx, "process {} executed a program", ctx.tgid());
+        let with = [ctx.arg(2), u64::from(flags), 0, 0, 0, 0];
+        handler::go(&ctx, FILES, handler::task::EXECUTED, with);
     }
     0
 }
 
 /// A task is ending.
-#[btf_tracepoint(function = "sched_process_exit")]
-fn roar_exit(ctx: BtfTracePointContext) -> i32 {
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn roar_exit(ctx: RawTracePointContext) -> i32 {
     if process::exited(ctx.arg(0)) {
         debug!(&ctx, "process {} ended", ctx.tgid());
     }
@@ -62,24 +68,38 @@ fn roar_exit(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A request was taken from an io_uring.
-#[btf_tracepoint(function = "io_uring_submit_req")]
-fn roar_uring_submit(ctx: BtfTracePointContext) -> i32 {
-    uring::submitted(argument(&ctx, 0));
+#[raw_tracepoint(tracepoint = "io_uring_submit_req")]
+fn roar_uring_submit(ctx: RawTracePointContext) -> i32 {
+    uring::submitted(&ctx, ctx.arg(0));
     0
 }
 
 /// A request of an io_uring is done.
-#[btf_tracepoint(function = "io_uring_complete")]
-fn roar_uring_done(ctx: BtfTracePointContext) -> i32 {
-    uring::completed(argument(&ctx, 1));
+#[raw_tracepoint(tracepoint = "io_uring_complete")]
+fn roar_uring_done(ctx: RawTracePointContext) -> i32 {
+    uring::completed(&ctx, ctx.arg(1));
     0
 }
 
-/// An argument as a plain number: read from the context's memory, where the verifier would
-/// take it for a typed pointer, which cannot be handed to a global function.
-#[inline(always)]
-fn argument(ctx: &BtfTracePointContext, index: u64) -> u64 {
-    kernel::peek(ctx.as_ptr() as u64 + index * 8)
+/// Reports accesses to files; attached to nothing, see [`handler`].
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn roar_files(ctx: RawTracePointContext) -> i32 {
+    handler::files(&ctx);
+    0
+}
+
+/// Reports changes of names.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn roar_names(_ctx: RawTracePointContext) -> i32 {
+    handler::names();
+    0
+}
+
+/// Reports network endpoints.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn roar_network(_ctx: RawTracePointContext) -> i32 {
+    handler::network();
+    0
 }
 
 #[panic_handler]

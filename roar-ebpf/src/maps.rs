@@ -1,10 +1,12 @@
 //! Maps, and the read-only globals that the loader fills.
 
+use crate::handler::Call;
+use crate::name::Written;
 use crate::walk::Walk;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, RingBuf};
-use roar_common::{CLASS_TABLE_LEN, Config, KernelLayout, lost};
+use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use roar_common::{CLASS_TABLE_LEN, Config, KernelLayout, handler, lost};
 
 /// Records to the user side. The loader sets the size.
 #[map]
@@ -43,6 +45,18 @@ pub(crate) const SCRATCH_LEN: usize = 32 * 1024;
 /// The walk in progress on each CPU.
 #[map]
 pub(crate) static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+/// The programs that report, by `roar_common::handler`. The loader fills it.
+#[map]
+pub(crate) static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::COUNT, 0);
+
+/// What each CPU's hook asks its handler for.
+#[map]
+pub(crate) static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(1, 0);
+
+/// The path written last on each CPU.
+#[map]
+pub(crate) static WRITTEN: PerCpuArray<Written> = PerCpuArray::with_max_entries(1, 0);
 
 /// Field offsets of the running kernel.
 #[unsafe(no_mangle)]

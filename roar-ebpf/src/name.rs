@@ -10,9 +10,9 @@ use roar_common::{NameBody, PATH_STRING_MAX, RecordHeader, class, flags, kind, l
 
 use crate::emit::{count, put, scratch, send};
 use crate::file::mount_id;
-use crate::kernel::{current_address, field, file_of, peek, peek_user};
-use crate::maps::{SCRATCH_LEN, layout};
-use crate::syscall::Arguments;
+use crate::handler::{Call, task};
+use crate::kernel::{current_address, field, peek, peek_user, seldom_file_of};
+use crate::maps::{SCRATCH_LEN, WRITTEN, layout};
 use crate::walk::write_path;
 
 const AT_FDCWD: i32 = -100;
@@ -46,9 +46,37 @@ struct Change {
     second: Named,
 }
 
-/// Reports the change of a name.
+impl Change {
+    /// As [`roar_name`] takes it, and what the handler is asked for.
+    #[inline(always)]
+    fn packed(&self, how: u64, request: u64) -> [u64; 6] {
+        let first = u64::from(self.first.directory as u32);
+        let second = u64::from(self.second.directory as u32);
+        [
+            u64::from(self.op) | how,
+            first << 32 | second,
+            self.first.string,
+            self.second.string,
+            request,
+            0,
+        ]
+    }
+}
+
+/// What the handler of names does.
 #[inline(always)]
-pub(crate) fn changed(class: u8, arguments: &Arguments) {
+pub(crate) fn handle(call: &Call) {
+    if call.task == task::IN_KERNEL {
+        let [how, directories, first, second, request, _] = call.with;
+        roar_name(how, directories, first, second, request);
+    } else {
+        changed(call.task as u8, call.with);
+    }
+}
+
+/// Reports what a system call of this class, with these arguments, did to a name.
+#[inline(always)]
+fn changed(class: u8, arguments: [u64; 6]) {
     let here = |string| Named {
         directory: AT_FDCWD,
         string,
@@ -63,7 +91,7 @@ pub(crate) fn changed(class: u8, arguments: &Arguments) {
         second: Named::NONE,
     };
     let two = |op, first, second| Change { op, first, second };
-    let Arguments { a, b, c, d, e } = *arguments;
+    let [a, b, c, d, e, _] = arguments;
     let change = match class {
         class::RENAME => two(name_op::RENAME, here(a), here(b)),
         class::RENAMEAT => two(name_op::RENAME, at(a, b), at(c, d)),
@@ -112,7 +140,8 @@ pub(crate) fn changed(class: u8, arguments: &Arguments) {
         _ => return,
     };
     let length = if class == class::TRUNCATE { b } else { 0 };
-    report(&change, 0, length);
+    let [how, directories, first, second, request, _] = change.packed(0, length);
+    roar_name(how, directories, first, second, request);
 }
 
 /// Whether a mode makes `mknod` make a regular file: no type stands for that, too.
@@ -123,30 +152,33 @@ fn is_regular(mode: u64) -> bool {
     matches!(mode & S_IFMT, 0 | S_IFREG)
 }
 
-/// Reports a change whose strings the kernel has copied already: io_uring's. It counts as done
-/// at once when the kernel will not tell of its success.
+/// What the handler is asked for where the kernel has copied the strings already: io_uring's. The
+/// change counts as done at once when the kernel will not tell of its success.
 #[inline(always)]
-pub(crate) fn announced(op: u8, first: Named, second: Named, request: u64, unconfirmed: bool) {
+pub(crate) fn announced(
+    op: u8,
+    first: Named,
+    second: Named,
+    request: u64,
+    unconfirmed: bool,
+) -> [u64; 6] {
     let unconfirmed = if unconfirmed { UNCONFIRMED } else { 0 };
-    report(
-        &Change { op, first, second },
-        IN_KERNEL | unconfirmed,
-        request,
-    );
+    Change { op, first, second }.packed(IN_KERNEL | unconfirmed, request)
 }
 
-/// Reports a script whose interpreter has become the image of the current process.
+/// As above, for a script whose interpreter has become the image of the current process.
 #[inline(always)]
-pub(crate) fn executed(string: u64) {
+pub(crate) fn script(string: u64) -> [u64; 6] {
+    let first = Named {
+        directory: AT_FDCWD,
+        string,
+    };
     let script = Change {
         op: name_op::SCRIPT,
-        first: Named {
-            directory: AT_FDCWD,
-            string,
-        },
+        first,
         second: Named::NONE,
     };
-    report(&script, IN_KERNEL, 0);
+    script.packed(IN_KERNEL, 0)
 }
 
 /// Beside the operation: the strings are in the kernel's memory.
@@ -154,58 +186,33 @@ const IN_KERNEL: u64 = 1 << 8;
 /// Beside the operation: `flags::UNCONFIRMED`.
 const UNCONFIRMED: u64 = 1 << 9;
 
-#[inline(always)]
-fn report(change: &Change, how: u64, request: u64) {
-    let directories =
-        u64::from(change.first.directory as u32) << 32 | u64::from(change.second.directory as u32);
-    let (first, second) = (change.first.string, change.second.string);
-    let op = u64::from(change.op) | how;
-    roar_name(op, directories, first, second, request);
-}
-
-/// As `roar_touch`: walked once by the verifier.
+/// Builds and sends the record. A global function: walked once by the verifier.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn roar_name(op: u64, directories: u64, first: u64, second: u64, request: u64) -> u64 {
-    let change = Change {
-        op: op as u8,
-        first: Named {
-            directory: (directories >> 32) as i32,
-            string: first,
-        },
-        second: Named {
-            directory: directories as i32,
-            string: second,
-        },
-    };
-    emit(&change, op, request);
-    0
-}
-
-/// Builds and sends the record.
-#[inline(always)]
-fn emit(change: &Change, how: u64, request: u64) {
-    let Some(buffer) = scratch() else { return };
-    let in_kernel = how & IN_KERNEL != 0;
+extern "C" fn roar_name(how: u64, directories: u64, first: u64, second: u64, request: u64) -> u64 {
+    let Some(buffer) = scratch() else { return 0 };
+    let op = how as u8;
     let mut record_flags = 0;
     if how & UNCONFIRMED != 0 {
         record_flags = flags::UNCONFIRMED;
     }
-    let first = write_named(
-        buffer,
-        &change.first,
-        PATHS_OFFSET,
-        change.op == name_op::SYMLINK,
-        in_kernel,
+    let plain = if op == name_op::SYMLINK { PLAIN } else { 0 };
+    roar_path(
+        directories >> 32,
+        first,
+        PATHS_OFFSET as u64,
+        how & IN_KERNEL | plain,
     );
-    let second = write_named(buffer, &change.second, first.end, false, in_kernel);
-    if first.cut {
+    let Some(first) = written() else { return 0 };
+    roar_path(directories, second, first.end, how & IN_KERNEL);
+    let Some(second) = written() else { return 0 };
+    if first.cut != 0 {
         record_flags |= flags::PATH_CUT;
     }
-    if second.cut {
+    if second.cut != 0 {
         record_flags |= flags::SECOND_PATH_CUT;
     }
-    if first.unreadable || second.unreadable {
+    if first.unreadable | second.unreadable != 0 {
         count(lost::UNREADABLE_PATH);
     }
     put(
@@ -221,97 +228,112 @@ fn emit(change: &Change, how: u64, request: u64) {
             second_directory_len: second.directory_len,
             second_string_len: second.string_len,
             request,
-            op: change.op,
+            op,
             padding: [0; 7],
         },
     );
-    send(buffer, kind::NAME, record_flags, second.end, lost::NAME);
+    send(
+        buffer,
+        kind::NAME,
+        record_flags,
+        second.end as usize,
+        lost::NAME,
+    );
+    0
 }
 
-/// One path in the record.
-struct Written {
+/// What was written of one path. It travels in a map: a function that is walked by itself can
+/// return one number only.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Written {
+    /// Where it ends in the scratch buffer.
+    end: u64,
     mount_id: u32,
     device: u32,
     directory_len: u32,
     string_len: u32,
-    end: usize,
-    cut: bool,
-    unreadable: bool,
+    cut: u32,
+    unreadable: u32,
 }
 
-/// Writes directory and string of one path at `offset`.
+/// What [`roar_path`] wrote last on this CPU.
 #[inline(always)]
-fn write_named(
-    buffer: *mut u8,
-    named: &Named,
-    offset: usize,
-    plain: bool,
-    in_kernel: bool,
-) -> Written {
-    let mut written = Written {
+fn written() -> Option<Written> {
+    // SAFETY: a per-CPU slot, and preemption is off.
+    WRITTEN
+        .get_ptr(0)
+        .map(|written| unsafe { core::ptr::read_volatile(written) })
+}
+
+/// Beside [`IN_KERNEL`]: the string is a symbolic link's content, and counts from nowhere.
+const PLAIN: u64 = 1 << 10;
+
+/// Writes directory and string of one path at `offset` of the scratch buffer.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn roar_path(directory: u64, string: u64, offset: u64, how: u64) -> u64 {
+    let Some(written) = WRITTEN.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: a per-CPU slot, and preemption is off.
+    let written = unsafe { &mut *written };
+    *written = Written {
+        end: offset,
         mount_id: 0,
         device: 0,
         directory_len: 0,
         string_len: 0,
-        end: offset,
-        cut: false,
-        unreadable: false,
+        cut: 0,
+        unreadable: 0,
     };
-    if named.string == 0 || offset > SCRATCH_LEN - PATH_STRING_MAX {
-        return written;
+    if string == 0 || offset > (SCRATCH_LEN - PATH_STRING_MAX) as u64 {
+        return 0;
     }
-    // The string first says from where it counts; it is written behind the directory.
-    let start: u8 = if in_kernel {
-        peek(named.string)
-    } else {
-        peek_user(named.string)
-    };
-    let absolute = start == b'/';
+    let Some(buffer) = scratch() else { return 0 };
+    let in_kernel = how & IN_KERNEL != 0;
     let mut end = offset;
-    if !plain {
-        let (mount, dentry) = base(named.directory, absolute);
+    if how & PLAIN == 0 {
+        // The string first says from where it counts; it is written behind the directory.
+        let start: u8 = if in_kernel {
+            peek(string)
+        } else {
+            peek_user(string)
+        };
+        let (mount, dentry) = base(directory as i32, start == b'/');
         written.mount_id = mount_id(mount);
         let inode: u64 = field(dentry, layout!(dentry_inode));
         let superblock: u64 = field(inode, layout!(inode_sb));
         written.device = field(superblock, layout!(sb_dev));
-        let Some((directory_end, cut)) = write_path(dentry, offset) else {
-            return written;
+        let Some((directory_end, cut)) = write_path(dentry, offset as usize) else {
+            return 0;
         };
-        written.cut = cut;
-        written.directory_len = directory_end.wrapping_sub(offset) as u32;
-        end = directory_end;
+        written.cut = u32::from(cut);
+        written.directory_len = directory_end.wrapping_sub(offset as usize) as u32;
+        end = directory_end as u64;
     }
-    if end > SCRATCH_LEN - PATH_STRING_MAX {
-        written.cut = true;
-        return written;
+    if end > (SCRATCH_LEN - PATH_STRING_MAX) as u64 {
+        written.cut = 1;
+        return 0;
     }
-    let length = if in_kernel {
-        // SAFETY: the offset was checked; the helper writes at most PATH_STRING_MAX.
-        unsafe {
-            bpf_probe_read_kernel_str(
-                buffer.add(end).cast(),
-                PATH_STRING_MAX as u32,
-                named.string as *const c_void,
-            )
-        }
-    } else {
-        // SAFETY: as above.
-        unsafe {
-            bpf_probe_read_user_str(
-                buffer.add(end).cast(),
-                PATH_STRING_MAX as u32,
-                named.string as *const c_void,
-            )
+    let to = buffer.wrapping_add(end as usize).cast::<c_void>();
+    let from = string as *const c_void;
+    // SAFETY: the offset was checked; the helpers write at most PATH_STRING_MAX.
+    let length = unsafe {
+        if in_kernel {
+            bpf_probe_read_kernel_str(to, PATH_STRING_MAX as u32, from)
+        } else {
+            bpf_probe_read_user_str(to, PATH_STRING_MAX as u32, from)
         }
     };
     if length > 0 {
         written.string_len = length as u32;
-        written.end = end + (length as usize & (2 * PATH_STRING_MAX - 1));
+        written.end = end + length as u64;
     } else {
-        written.unreadable = true;
+        written.unreadable = 1;
         written.end = end;
     }
-    written
+    0
 }
 
 /// Mount and dentry from which a path counts.
@@ -330,7 +352,7 @@ fn base(directory: i32, absolute: bool) -> (u64, u64) {
             field(fs, layout!(fs_pwd_dentry)),
         );
     }
-    let file = file_of(directory);
+    let file = seldom_file_of(directory);
     (
         field(file, layout!(file_mnt)),
         field(file, layout!(file_dentry)),

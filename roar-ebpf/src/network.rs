@@ -5,11 +5,12 @@
 //! counts. Bytes on a stream are not looked at again.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
-use roar_common::{ANSWER_MAX, AnswerBody, ContactBody, RecordHeader, kind, lost};
+use roar_common::{ANSWER_MAX, AnswerBody, ContactBody, RecordHeader, access, class, kind, lost};
 
 use crate::emit::{count, put, scratch, send};
-use crate::file::mix;
-use crate::kernel::{field, file_of, peek_user};
+use crate::file::{ANSWERED, SENT, mix};
+use crate::handler::{Call, task};
+use crate::kernel::{field, peek_user, seldom_file_of};
 use crate::maps::{SEEN, SEEN_SLOTS, layout};
 
 const S_IFMT: u16 = 0o170_000;
@@ -24,25 +25,65 @@ const NAME_SERVICE: u16 = 53_u16.to_be();
 
 const HEADER: usize = size_of::<RecordHeader>();
 
-/// A connection was made, or begun.
+/// What the handler of the network does.
 #[inline(always)]
-pub(crate) fn connected(descriptor: i32) {
-    contacted(file_of(descriptor), 0, true);
+pub(crate) fn handle(call: &Call) {
+    let [a, b, _, _, e, result] = call.with;
+    if call.task == task::CONTACTED {
+        roar_contact(a, 0, b);
+        return;
+    }
+    if call.task == task::ANSWERED {
+        roar_answer(a, b, 0);
+        return;
+    }
+    match call.task as u8 {
+        // A connection was made, or begun.
+        class::CONNECT => {
+            roar_contact(seldom_file_of(a as i32), 0, 1);
+        }
+        // An address of the process's memory says where to, 0 the connected end.
+        class::SENDTO => {
+            roar_contact(seldom_file_of(a as i32), e, 0);
+        }
+        class::SENDMSG => {
+            roar_contact(seldom_file_of(a as i32), peek_user(b), 0);
+        }
+        class::RECVFROM => {
+            roar_answer(b, result, e);
+        }
+        // A struct msghdr: sender's address, its length, then pieces, of which the first begins
+        // with its address.
+        class::RECVMSG => {
+            let sender: u64 = peek_user(b);
+            if sender != 0 {
+                let pieces: u64 = peek_user(b + 16);
+                roar_answer(peek_user(pieces), result, sender);
+            }
+        }
+        _ => {}
+    }
 }
 
-/// Something was sent; `address` of the process's memory says where to, 0 for the connected end.
+/// What an access through a socket may be news for.
 #[inline(always)]
-pub(crate) fn sent(descriptor: i32, address: u64) {
-    contacted(file_of(descriptor), address, false);
+pub(crate) fn news(file: u64, access: u8) -> u64 {
+    let socket: u64 = field(file, layout!(network.file_private));
+    match access {
+        access::WRITTEN if field::<u16>(socket, layout!(network.socket_type)) != SOCK_STREAM => {
+            SENT
+        }
+        access::READ => {
+            let sock: u64 = field(socket, layout!(network.socket_sock));
+            let port: u16 = field(sock, layout!(network.sock_port));
+            if port == NAME_SERVICE { ANSWERED } else { 0 }
+        }
+        _ => 0,
+    }
 }
 
-/// As above, for an open file.
-#[inline(always)]
-pub(crate) fn contacted(file: u64, address: u64, connects: bool) {
-    roar_contact(file, address, u64::from(connects));
-}
-
-/// A global function, so that the verifier walks it once.
+/// Something was sent to `address`, 0 for the connected end; or a connection was made. A global
+/// function, so that the verifier walks it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn roar_contact(file: u64, address: u64, connects: u64) -> u64 {
@@ -127,32 +168,19 @@ fn report(end: &ContactBody) {
     }
 }
 
-/// Bytes came in: those of a name server go to the user side. Resolvers ask who sent them, for
-/// their own safety; who does not ask is not looked at.
-#[inline(always)]
-pub(crate) fn received(buffer: u64, length: u64, sender: u64) {
-    if sender != 0 {
-        roar_answer(buffer, length, sender);
-    }
-}
-
-/// As above, through a `struct msghdr`: sender's address, its length, then pieces, of which the
-/// first begins with its address.
-#[inline(always)]
-pub(crate) fn message_received(message: u64, length: u64) {
-    let sender: u64 = peek_user(message);
-    if sender != 0 {
-        let pieces: u64 = peek_user(message + 16);
-        roar_answer(peek_user(pieces), length, sender);
-    }
-}
-
-/// A global function, so that the verifier walks it once.
+/// Bytes came in: those of a name server go to the user side. `sender` is where its address is, 0
+/// when it is known to be one. A global function, so that the
+/// verifier walks it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn roar_answer(from: u64, length: u64, sender: u64) -> u64 {
-    let [family, port]: [u16; 2] = peek_user(sender);
-    if (family != AF_INET && family != AF_INET6) || port != NAME_SERVICE || length == 0 {
+    if sender != 0 {
+        let [family, port]: [u16; 2] = peek_user(sender);
+        if (family != AF_INET && family != AF_INET6) || port != NAME_SERVICE {
+            return 0;
+        }
+    }
+    if from == 0 || length == 0 {
         return 0;
     }
     let length = if length > ANSWER_MAX as u64 {

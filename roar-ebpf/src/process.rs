@@ -1,15 +1,16 @@
 //! The set of traced processes: registration, fork, exec, exit.
 
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs,
-};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use roar_common::{
-    ANY_OWNER, EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, kind, lost, role,
+    ANY_OWNER, EXEC_ARGV_MAX, ExitBody, RecordHeader, StartBody, access, flags, handler, kind,
+    lost, role,
 };
 
 use crate::emit::{count, put, scratch, send, send_for};
 use crate::file::{build, roar_touch};
-use crate::kernel::{Typed, current_address, field};
+use crate::handler::{go, task};
+use crate::kernel::{current_address, field, registers};
 use crate::mapping;
 use crate::maps::{CGROUP, PROCESSES, SCRATCH_LEN, config, layout};
 use crate::name;
@@ -137,11 +138,11 @@ pub(crate) fn adopted() -> Option<u32> {
 
 /// A task was made by the current one. Returns the new process, when it is traced.
 #[inline(always)]
-pub(crate) fn forked(child: *const u8, clone_flags: u64) -> Option<u32> {
+pub(crate) fn forked(child: u64, clone_flags: u64) -> Option<u32> {
     if clone_flags & CLONE_THREAD != 0 {
         return None;
     }
-    let process: u32 = field(child as u64, layout!(task_tgid));
+    let process: u32 = field(child, layout!(task_tgid));
     let Some(bits) = traced() else {
         // The number is another process's now, should the end of its last bearer have been missed.
         let _ = PROCESSES.remove(process);
@@ -166,42 +167,47 @@ fn start(process: u32, parent: u32) {
     send_for(buffer, kind::START, 0, len, lost::PROCESS, process, process);
 }
 
-/// The current process has a new image. Returns whether it is traced.
+/// The current process has a new image. Returns the flags of the record, when it is traced.
 #[inline(always)]
-pub(crate) fn executed(bprm: *const u8) -> bool {
+pub(crate) fn executed() -> Option<u16> {
     let process = current_process();
     let bits = match PROCESSES.get_ptr_mut(process) {
         Some(bits) => bits,
         None => {
-            if adopted().is_none() {
-                return false;
-            }
-            let Some(bits) = PROCESSES.get_ptr_mut(process) else {
-                return false;
-            };
-            bits
+            adopted()?;
+            PROCESSES.get_ptr_mut(process)?
         }
     };
     // SAFETY: the entry of a live process.
     if unsafe { *bits } & state::SHUT != 0 {
-        return false;
+        return None;
     }
-    let mut gained = 0;
     if is_owners() && is_open() {
         // SAFETY: as above.
         unsafe { *bits = (*bits | state::LIVE) & !state::LATENT };
+        Some(0)
     } else {
         // SAFETY: as above.
         unsafe { *bits |= state::SHUT };
-        gained = flags::NOT_FOLLOWED;
+        Some(flags::NOT_FOLLOWED)
     }
-    let Some(buffer) = scratch() else { return true };
-    let file: u64 = field(bprm as u64, layout!(bprm_file));
-    let inode: u64 = field(file, layout!(file_inode));
-    let dentry: u64 = field(file, layout!(file_dentry));
-    let Some((end, mut record_flags)) = build(buffer, file, inode, dentry, access::EXECUTED, 0)
-    else {
-        return true;
+}
+
+/// Reports a program that began, and what the kernel read to start it.
+#[inline(always)]
+pub(crate) fn began<C: EbpfContext>(ctx: &C, bprm: u64, gained: u16) {
+    let file: u64 = field(bprm, layout!(bprm_file));
+    report_program(file, gained);
+    if gained == 0 {
+        interpreted(ctx, bprm, file);
+    }
+}
+
+#[inline(always)]
+fn report_program(file: u64, gained: u16) {
+    let Some(buffer) = scratch() else { return };
+    let Some((end, mut record_flags)) = build(file, access::EXECUTED, 0) else {
+        return;
     };
     let mm: u64 = field(current_address(), layout!(task_mm));
     let first: u64 = field(mm, layout!(mm_arg_start));
@@ -216,7 +222,7 @@ pub(crate) fn executed(bprm: *const u8) -> bool {
         record_flags |= flags::ARGV_CUT;
     }
     if end > SCRATCH_LEN - EXEC_ARGV_MAX - 1 {
-        return true;
+        return;
     }
     // SAFETY: both offset and length were checked.
     let result =
@@ -232,46 +238,40 @@ pub(crate) fn executed(bprm: *const u8) -> bool {
         end + length as usize,
         lost::PROCESS,
     );
-    if gained == 0 {
-        interpreted(bprm, file);
-    }
-    true
 }
 
-/// What the kernel read or mapped by itself to start a program: the script, where the image is
-/// that of an interpreter, and the dynamic linker.
+/// What the kernel read or mapped by itself to start a program: the dynamic linker, and the
+/// script, where the image is that of an interpreter.
 #[inline(always)]
-fn interpreted(bprm: *const u8, image: u64) {
-    let asked: u64 = field(bprm as u64, layout!(bprm_filename));
-    if asked != field::<u64>(bprm as u64, layout!(bprm_interp)) {
-        name::executed(asked);
-    }
+fn interpreted<C: EbpfContext>(ctx: &C, bprm: u64, image: u64) {
     // The first instruction is the linker's, where there is one.
-    // SAFETY: a helper that takes the current task.
-    let registers = Typed(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8);
-    if let Some(found) = mapping::at(registers.get(layout!(regs_instruction)))
+    if let Some(found) = mapping::at(registers().get(layout!(regs_instruction)))
         && found.file != image
         && found.file != 0
     {
         roar_touch(found.file, u64::from(access::MAPPED), 0);
+    }
+    let asked: u64 = field(bprm, layout!(bprm_filename));
+    if asked != field::<u64>(bprm, layout!(bprm_interp)) {
+        go(ctx, handler::NAMES, task::IN_KERNEL, name::script(asked));
     }
 }
 
 /// A task is ending; when it is the last of its process, so is the process. Returns whether a
 /// traced process ended.
 #[inline(always)]
-pub(crate) fn exited(task: *const u8) -> bool {
+pub(crate) fn exited(task: u64) -> bool {
     let process = current_process();
     if PROCESSES.get_ptr(process).is_none() {
         return false;
     }
-    let signal: u64 = field(task as u64, layout!(task_signal));
+    let signal: u64 = field(task, layout!(task_signal));
     let live: i32 = field(signal, layout!(signal_live));
     if live > 0 {
         return false;
     }
     if let Some(buffer) = scratch() {
-        let code: u32 = field(task as u64, layout!(task_exit_code));
+        let code: u32 = field(task, layout!(task_exit_code));
         put(buffer, HEADER, ExitBody { code, padding: 0 });
         send(
             buffer,

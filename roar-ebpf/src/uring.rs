@@ -4,16 +4,17 @@
 //! the operation is done. They are announced at submission, and the outcome follows.
 //! The opcodes are those of the kernel's user interface (`enum io_uring_op`).
 
-use roar_common::{OutcomeBody, RecordHeader, access, kind, lost, name_op, note};
+use aya_ebpf::programs::RawTracePointContext;
+use roar_common::{OutcomeBody, RecordHeader, access, handler, kind, lost, name_op, note};
 
-use crate::emit::{put, scratch, send};
-use crate::file::{Touch, mix, roar_touch};
-use crate::kernel::{field, file_of, peek};
+use crate::effects::{Effects, is_empty, opened};
+use crate::emit::{noted, put, scratch, send};
+use crate::file::{Touch, mix};
+use crate::handler::{go, task};
+use crate::kernel::{field, peek, seldom_file_of};
 use crate::maps::{config, layout};
 use crate::name::{self, AT_REMOVEDIR, Named, RENAME_EXCHANGE};
-use crate::network;
 use crate::process;
-use crate::syscall;
 
 const READV: u8 = 1;
 const WRITEV: u8 = 2;
@@ -47,7 +48,7 @@ const ANY_SLOT: u32 = u32::MAX;
 
 /// A request was taken from the ring.
 #[inline(always)]
-pub(crate) fn submitted(request: u64) {
+pub(crate) fn submitted(ctx: &RawTracePointContext, request: u64) {
     if !process::is_live() {
         return;
     }
@@ -109,20 +110,21 @@ pub(crate) fn submitted(request: u64) {
         }
         _ => {
             if is_silent {
-                silent(request, opcode);
+                silent(ctx, request, opcode);
             }
             return;
         }
     };
-    name::announced(op, first, second, number_of(request), is_silent);
+    let with = name::announced(op, first, second, number_of(request), is_silent);
+    go(ctx, handler::NAMES, task::IN_KERNEL, with);
 }
 
 /// A request that no completion will tell of, unless it fails: it counts as done.
 #[inline(always)]
-fn silent(request: u64, opcode: u8) {
+fn silent(ctx: &RawTracePointContext, request: u64, opcode: u8) {
     let what = match transfer(opcode) {
         0 if matches!(opcode, OPENAT | OPENAT2 | SPLICE) => {
-            return syscall::noted(note::IO_URING_SILENT);
+            return noted(note::IO_URING_SILENT);
         }
         0 => return,
         what => what,
@@ -132,13 +134,19 @@ fn silent(request: u64, opcode: u8) {
     let file = if field::<u32>(request, layout!(uring.flags)) & IOSQE_FIXED_FILE != 0 {
         registered(request, descriptor)
     } else {
-        file_of(descriptor as i32)
+        seldom_file_of(descriptor as i32)
     };
     if file == 0 {
         // It is still to be opened, by a request before this one.
-        return syscall::noted(note::IO_URING_SILENT);
+        return noted(note::IO_URING_SILENT);
     }
-    roar_touch(file, u64::from(what), 0);
+    let mut effects = Effects::none();
+    effects.first = Touch {
+        file,
+        access: what,
+        result: 0,
+    };
+    effects.hand_over(ctx, 0);
 }
 
 /// The file in a slot of the ring's own table.
@@ -175,7 +183,7 @@ fn named(request: u64, directory: u32, path: u32) -> Named {
 /// A request is done. Runs in the process that submitted it, or in a kernel thread of its
 /// thread group.
 #[inline(always)]
-pub(crate) fn completed(request: u64) {
+pub(crate) fn completed(ctx: &RawTracePointContext, request: u64) {
     if request == 0 || !process::is_live() {
         return;
     }
@@ -187,6 +195,7 @@ pub(crate) fn completed(request: u64) {
     if result < 0 {
         return;
     }
+    let mut effects = Effects::none();
     // Every command begins with its file.
     let mut file: u64 = peek(request);
     let mut what = match opcode {
@@ -194,46 +203,49 @@ pub(crate) fn completed(request: u64) {
             let flags: u32 = field(request, layout!(uring.splice_flags));
             let from: u32 = field(request, layout!(uring.splice_in));
             let from = if flags & SPLICE_F_FD_IN_FIXED == 0 {
-                file_of(from as i32)
+                seldom_file_of(from as i32)
             } else {
                 registered(request, from)
             };
             if result > 0 {
-                roar_touch(from, u64::from(access::READ), result as u64);
+                effects.second = Touch {
+                    file: from,
+                    access: access::READ,
+                    result: result as u64,
+                };
             }
             access::WRITTEN
         }
         OPENAT | OPENAT2 => {
             let slot: u32 = field(request, layout!(uring.open_slot));
             file = match slot {
-                0 => file_of(result),
+                0 => seldom_file_of(result),
                 // It went into the ring's own table.
                 ANY_SLOT => registered(request, result as u32),
                 slot => registered(request, slot - 1),
             };
-            let touch = Touch {
-                file,
-                access: access::OPENED_WRITE,
-                result: 0,
-            };
-            syscall::opened_file(touch, field(request, layout!(uring.open_flags))).access
+            opened(file, field(request, layout!(uring.open_flags))).access
         }
-        CONNECT => return network::contacted(file, 0, true),
-        SEND | SENDMSG => return network::contacted(file, 0, false),
+        CONNECT | SEND | SENDMSG => {
+            let with = [file, u64::from(opcode == CONNECT), 0, 0, 0, 0];
+            return go(ctx, handler::NETWORK, task::CONTACTED, with);
+        }
         opcode => transfer(opcode),
     };
-    if what == 0 {
-        return;
-    }
     if result == 0 {
         let is_transfer = matches!(what, access::READ | access::WRITTEN) && opcode != FALLOCATE;
-        if is_transfer && !(what == access::READ && syscall::is_empty(file)) {
+        if is_transfer && !(what == access::READ && is_empty(file)) {
             what = 0;
         }
     }
-    if file != 0 && what != 0 {
-        roar_touch(file, u64::from(what), result as u64);
+    if what != 0 {
+        effects.first = Touch {
+            file,
+            access: what,
+            result: result as u64,
+        };
     }
+    effects.hand_over(ctx, 0);
 }
 
 /// What an operation does to its file; 0 for others.

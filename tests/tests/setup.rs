@@ -163,8 +163,9 @@ fn processes_of_others_are_not_traced() {
         let input = tracer.stdin.as_mut().expect("piped");
         writeln!(input, "{question}").expect("the client listens");
     };
-    // A ring buffer and the per-CPU counters of loss: no table that decides what is traced.
-    assert_eq!(answer(), "27 6");
+    // A ring buffer, the per-CPU counters of loss, the programs that report: no table that decides
+    // what is traced.
+    assert_eq!(answer(), "27 6 3 frozen");
     for other in ["64124", "0"] {
         let mut touch = project.command("setpriv");
         touch.args([

@@ -1,7 +1,7 @@
 """Speaks to the loader as roar does, but asks for a cookie of its caller's choice.
 
-loader_client.py trace LOADER DIGEST COOKIE: prints the types of the maps that it was given,
-then for each line on standard input how many bytes the ring has taken so far. The line
+loader_client.py trace LOADER DIGEST COOKIE: prints the types of the maps that it was given and
+which are frozen, then for each line on standard input how many bytes the ring has taken so far. The line
 "touch FILE" has a child of its own register and read the file first.
 
 loader_client.py touch COOKIE FILE: registers with the cookie and reads the file.
@@ -44,7 +44,10 @@ def main():
     types = []
     for descriptor in descriptors:
         with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as info:
-            types += re.findall(r"^map_type:\s*(\d+)", info.read(), re.MULTILINE)
+            text = info.read()
+        types += re.findall(r"^map_type:\s*(\d+)", text, re.MULTILINE)
+        if re.search(r"^frozen:\s*1", text, re.MULTILINE):
+            types.append("frozen")
     print(" ".join(types), flush=True)
     # The producer's position is at the start of the ring's second page.
     page = mmap.mmap(

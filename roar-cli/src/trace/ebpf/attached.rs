@@ -16,6 +16,8 @@ use super::sys;
 pub(super) struct Parts {
     pub(super) events: OwnedFd,
     pub(super) lost: OwnedFd,
+    /// The table of the programs that report; it is emptied when this is closed. Frozen.
+    pub(super) handlers: OwnedFd,
     /// Where the cgroup goes that is to be traced. Who may write it may trace others' processes:
     /// it stays with whoever loaded the programs.
     pub(super) cgroup: Option<OwnedFd>,
@@ -31,12 +33,16 @@ impl Parts {
         let Self {
             events,
             lost,
+            handlers,
             cgroup: _,
             programs,
             links,
             follows_uring: _,
         } = self;
-        [events, lost].into_iter().chain(programs).chain(links)
+        [events, lost, handlers]
+            .into_iter()
+            .chain(programs)
+            .chain(links)
     }
 
     /// What another process sent.
@@ -50,9 +56,11 @@ impl Parts {
             PROGRAMS.len()
         };
         let mut descriptors = descriptors.into_iter();
-        let (Some(events), Some(lost)) = (descriptors.next(), descriptors.next()) else {
-            return Err(LoadError::Object("the loader sent no maps".into()));
+        let mut next = || {
+            let missing = || LoadError::Object("the loader sent too few maps".into());
+            descriptors.next().ok_or_else(missing)
         };
+        let (events, lost, handlers) = (next()?, next()?, next()?);
         let programs: Vec<_> = descriptors.by_ref().take(count).collect();
         let links: Vec<_> = descriptors.collect();
         if programs.len() != count || links.len() != count {
@@ -61,6 +69,7 @@ impl Parts {
         Ok(Self {
             events,
             lost,
+            handlers,
             cgroup: None,
             programs,
             links,
@@ -81,6 +90,7 @@ pub(super) struct Loaded {
     pub(super) log: Option<EbpfLogger<KernelLog>>,
     programs: Vec<OwnedFd>,
     _links: Vec<OwnedFd>,
+    _handlers: OwnedFd,
 }
 
 impl Loaded {
@@ -90,6 +100,7 @@ impl Loaded {
         let Parts {
             events,
             lost,
+            handlers,
             cgroup,
             programs,
             links,
@@ -112,6 +123,7 @@ impl Loaded {
             log,
             programs,
             _links: links,
+            _handlers: handlers,
         })
     }
 

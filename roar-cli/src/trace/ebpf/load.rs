@@ -1,6 +1,7 @@
 //! From the embedded object to attached programs.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::path::Path;
 use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use aya_obj::{Features, Object, ProgramSection};
-use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, names};
+use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, handler, names};
 
 use super::Sizes;
 use super::attached::Parts;
@@ -163,13 +164,13 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
     drop(phase);
     let uring = uring_programs(&types).filter(|_| layout.uring != UringLayout::default());
     let follows_uring = uring.is_some();
-    let wanted: Vec<_> = uring.into_iter().flatten().chain(PROGRAMS).collect();
-    let verify = |name: &str, tracepoint: &str| {
+    let hooks: Vec<_> = uring.into_iter().flatten().chain(PROGRAMS).collect();
+    let verify = |name: &str| {
         let _phase = timings::phase(format!("verify {name}"));
         let program = object
             .programs
             .get(name)
-            .filter(|program| matches!(program.section, ProgramSection::BtfTracePoint))
+            .filter(|program| matches!(program.section, ProgramSection::RawTracePoint))
             .ok_or_else(|| LoadError::Object(format!("no program {name}")))?;
         let function = object
             .functions
@@ -182,17 +183,16 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
             btf: btf.as_fd(),
             func_info: &function.func_info.func_info_bytes(),
             func_info_record: function.func_info_rec_size,
-            attach_id: types.typedef(&type_name(tracepoint))?,
         })
     };
     // The kernel verifies programs of different threads side by side.
-    let programs: Vec<OwnedFd> = std::thread::scope(|scope| {
+    let mut programs: Vec<OwnedFd> = std::thread::scope(|scope| {
         let verify = &verify;
+        let names = HANDLERS.iter().chain(hooks.iter().map(|(name, _)| name));
         // The last takes longest, and begins first.
-        let mut at_work: Vec<_> = wanted
-            .iter()
+        let mut at_work: Vec<_> = names
             .rev()
-            .map(|(name, tracepoint)| scope.spawn(move || verify(name, tracepoint)))
+            .map(|name| scope.spawn(move || verify(name)))
             .collect();
         at_work.reverse();
         let joined = at_work.into_iter().map(|thread| {
@@ -202,12 +202,19 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
         joined.collect::<Result<_, _>>()
     })?;
     let _phase = timings::phase("attach");
+    let hooking = programs.split_off(HANDLERS.len());
+    let handlers = take(&mut maps, names::HANDLERS)?;
+    sys::put_programs(handlers.as_fd(), &programs)
+        .map_err(refused("BPF_MAP_UPDATE_ELEM", names::HANDLERS))?;
     let mut links = Vec::new();
     // The process programs first: a traced process must be known before its calls are.
-    for (program, (name, _)) in programs.iter().zip(&wanted) {
-        links.push(sys::attach(program.as_fd()).map_err(refused("BPF_RAW_TRACEPOINT_OPEN", name))?);
+    for (program, (name, tracepoint)) in hooking.iter().zip(&hooks) {
+        let link = sys::attach(program.as_fd(), tracepoint);
+        links.push(link.map_err(refused("BPF_RAW_TRACEPOINT_OPEN", name))?);
     }
+    let programs = hooking;
     Ok(Parts {
+        handlers,
         events: take(&mut maps, names::EVENTS)?,
         lost: take(&mut maps, names::LOST)?,
         cgroup: maps.remove(names::CGROUP).map(|(_, descriptor)| descriptor),
@@ -264,27 +271,32 @@ pub(super) const URING: usize = 2;
 
 /// The programs that follow io_uring and their tracepoints, where the kernel lets them: a request
 /// that was taken is told of by another name before Linux 6.4, and by other arguments before 6.0.
-fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static str); URING]> {
-    let submitted = ["io_uring_submit_req", "io_uring_submit_sqe"]
+fn uring_programs(types: &KernelTypes) -> Option<[(&'static str, &'static CStr); URING]> {
+    let submitted = [c"io_uring_submit_req", c"io_uring_submit_sqe"]
         .into_iter()
-        .find(|tracepoint| match types.arguments(&type_name(tracepoint)) {
-            // The request, and on older kernels whether it may wait.
-            Some(count) => count <= 2,
-            None => false,
-        })?;
+        .find(
+            |tracepoint| match types.arguments(&type_name(&tracepoint.to_string_lossy())) {
+                // The request, and on older kernels whether it may wait.
+                Some(count) => count <= 2,
+                None => false,
+            },
+        )?;
     types.typedef(&type_name("io_uring_complete")).ok()?;
     Some([
         ("roar_uring_submit", submitted),
-        ("roar_uring_done", "io_uring_complete"),
+        ("roar_uring_done", c"io_uring_complete"),
     ])
 }
 
+/// The programs that report, by `roar_common::handler`.
+const HANDLERS: [&str; handler::COUNT as usize] = ["roar_files", "roar_names", "roar_network"];
+
 /// The other programs and their tracepoints, in order of attachment.
-pub(super) const PROGRAMS: [(&str, &str); 4] = [
-    ("roar_newtask", "task_newtask"),
-    ("roar_exit", "sched_process_exit"),
-    ("roar_exec", "sched_process_exec"),
-    ("roar_sys_exit", "sys_exit"),
+pub(super) const PROGRAMS: [(&str, &CStr); 4] = [
+    ("roar_newtask", c"task_newtask"),
+    ("roar_exit", c"sched_process_exit"),
+    ("roar_exec", c"sched_process_exec"),
+    ("roar_sys_exit", c"sys_exit"),
 ];
 
 /// The type by which BTF knows a tracepoint.

@@ -9,8 +9,9 @@
 //! into the programs' frozen settings: they register only a process of that user, whatever
 //! cookie was asked for, and stop at a program with rights of its own (set-user-ID and the
 //! like), so that nothing is told that ptrace(2) would not tell. The caller gets the ring, the
-//! counters of loss, the programs and their links; not the table of processes nor any other
-//! map that decides what is reported. When those descriptors are closed, all is detached.
+//! counters of loss, the programs, their links and a frozen table of programs; not the table of
+//! processes nor any other map that decides what is reported. When those descriptors are closed,
+//! all is detached.
 
 use std::ffi::CString;
 use std::io;

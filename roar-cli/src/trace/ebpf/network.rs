@@ -31,6 +31,15 @@ pub(super) fn contacted(contact: &ContactRecord) -> Option<EventKind> {
 /// The event of an answer: the name that was asked for, however many aliases lie between, and its
 /// addresses. None for what is no such answer; anybody may send bytes from that port.
 pub(super) fn resolved(message: &[u8]) -> Option<EventKind> {
+    // On a stream its length comes first: two bytes, which resolvers read with it or before it.
+    let behind_length = || {
+        let (length, rest) = message.split_first_chunk()?;
+        (usize::from(u16::from_be_bytes(*length)) == rest.len()).then_some(rest)
+    };
+    answered(message).or_else(|| answered(behind_length()?))
+}
+
+fn answered(message: &[u8]) -> Option<EventKind> {
     let packet = Packet::parse(message).ok()?;
     if !packet.has_flags(PacketFlag::RESPONSE) {
         return None;
@@ -68,10 +77,12 @@ mod tests {
                 Ipv4Addr::new(203, 0, 113, 6).into(),
             ],
         };
-        assert_eq!(resolved(ANSWER), Some(expected));
+        assert_eq!(resolved(ANSWER).as_ref(), Some(&expected));
         for cut in 0..ANSWER.len() {
             assert_eq!(resolved(&ANSWER[..cut]), None, "{cut}");
         }
+        let length = u16::try_from(ANSWER.len()).unwrap().to_be_bytes();
+        assert_eq!(resolved(&[&length, ANSWER].concat()), Some(expected));
         let mut question = ANSWER.to_vec();
         question[2] = 1;
         assert_eq!(resolved(&question), None);

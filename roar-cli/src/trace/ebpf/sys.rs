@@ -14,8 +14,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use aya_obj::generated::{
-    bpf_attach_type::BPF_TRACE_RAW_TP, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info,
-    bpf_prog_type::BPF_PROG_TYPE_TRACING,
+    bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
 };
 use roar_common::{Config, KernelLayout};
 
@@ -89,7 +88,7 @@ pub(super) fn read_or_map(path: &Path) -> io::Result<Bytes> {
     std::fs::read(path).map(Bytes::Read)
 }
 
-/// A program to load: a BTF tracepoint.
+/// A program to load: for a tracepoint, as the kernel calls it.
 pub(super) struct ProgramSpec<'a> {
     pub(super) name: &'a str,
     pub(super) license: &'a CStr,
@@ -97,8 +96,6 @@ pub(super) struct ProgramSpec<'a> {
     pub(super) btf: BorrowedFd<'a>,
     pub(super) func_info: &'a [u8],
     pub(super) func_info_record: usize,
-    /// BTF id of the tracepoint's typedef.
-    pub(super) attach_id: u32,
 }
 
 /// Loads type information of our own object.
@@ -125,30 +122,39 @@ pub(super) fn create_map(name: &str, map: &aya_obj::Map) -> io::Result<OwnedFd> 
 
 /// Fills the single entry of a global-data map and makes it read-only for programs and users.
 pub(super) fn fill_and_freeze(map: BorrowedFd<'_>, data: &[u8]) -> io::Result<()> {
-    let key = 0_u32;
-    let mut attributes = zeroed();
-    // SAFETY: all-zero bytes are valid for every view of the union.
-    let view = unsafe { &mut attributes.__bindgen_anon_2 };
-    view.map_fd = map.as_raw_fd() as u32;
-    view.key = (&raw const key) as u64;
-    view.__bindgen_anon_1.value = data.as_ptr() as u64;
-    call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attributes)?;
-    let mut attributes = zeroed();
-    attributes.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
-    call(bpf_cmd::BPF_MAP_FREEZE, &mut attributes).map(drop)
+    update(map, 0, data)?;
+    freeze(map)
+}
+
+/// Fills a table of programs to which others go, which nobody changes afterwards. The kernel
+/// empties it when its last descriptor is closed.
+pub(super) fn put_programs(map: BorrowedFd<'_>, programs: &[OwnedFd]) -> io::Result<()> {
+    for (key, program) in (0..).zip(programs) {
+        update(map, key, &program.as_raw_fd().to_ne_bytes())?;
+    }
+    freeze(map)
 }
 
 /// Puts a cgroup, by a descriptor of its directory, into the first slot of a cgroup array.
 pub(super) fn put_cgroup(map: BorrowedFd<'_>, cgroup: BorrowedFd<'_>) -> io::Result<()> {
-    let key = 0_u32;
-    let value = cgroup.as_raw_fd() as u32;
+    update(map, 0, &cgroup.as_raw_fd().to_ne_bytes())
+}
+
+/// Sets one entry; `value` must be as long as the map's values.
+fn update(map: BorrowedFd<'_>, key: u32, value: &[u8]) -> io::Result<()> {
     let mut attributes = zeroed();
     // SAFETY: all-zero bytes are valid for every view of the union.
     let view = unsafe { &mut attributes.__bindgen_anon_2 };
     view.map_fd = map.as_raw_fd() as u32;
     view.key = (&raw const key) as u64;
-    view.__bindgen_anon_1.value = (&raw const value) as u64;
+    view.__bindgen_anon_1.value = value.as_ptr() as u64;
     call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attributes).map(drop)
+}
+
+fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = zeroed();
+    attributes.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
+    call(bpf_cmd::BPF_MAP_FREEZE, &mut attributes).map(drop)
 }
 
 /// Loads a program. With a log buffer, the verifier explains itself in it.
@@ -157,8 +163,7 @@ pub(super) fn load_program(program: &ProgramSpec<'_>, log: &mut [u8]) -> io::Res
     // SAFETY: all-zero bytes are valid for every view of the union.
     let view = unsafe { &mut attributes.__bindgen_anon_3 };
     copy_name(&mut view.prog_name, program.name);
-    view.prog_type = BPF_PROG_TYPE_TRACING as u32;
-    view.expected_attach_type = BPF_TRACE_RAW_TP as u32;
+    view.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT as u32;
     view.insns = program.instructions.as_ptr() as u64;
     view.insn_cnt = program.instructions.len() as u32;
     view.license = program.license.as_ptr() as u64;
@@ -166,7 +171,6 @@ pub(super) fn load_program(program: &ProgramSpec<'_>, log: &mut [u8]) -> io::Res
     view.func_info = program.func_info.as_ptr() as u64;
     view.func_info_rec_size = program.func_info_record as u32;
     view.func_info_cnt = (program.func_info.len() / program.func_info_record.max(1)) as u32;
-    view.attach_btf_id = program.attach_id;
     if !log.is_empty() {
         view.log_level = 1;
         view.log_buf = log.as_mut_ptr() as u64;
@@ -175,9 +179,10 @@ pub(super) fn load_program(program: &ProgramSpec<'_>, log: &mut [u8]) -> io::Res
     new_descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
 }
 
-/// Attaches a BTF tracepoint program; detached when the link is closed.
-pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Attaches a program to a tracepoint; detached when the link is closed.
+pub(super) fn attach(program: BorrowedFd<'_>, tracepoint: &CStr) -> io::Result<OwnedFd> {
     let mut attributes = zeroed();
+    attributes.raw_tracepoint.name = tracepoint.as_ptr() as u64;
     attributes.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     new_descriptor(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attributes)
 }
