@@ -7,7 +7,7 @@
 //! the job in that time may show a path that was right a moment ago.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{Equivalent, HashMap};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx};
@@ -24,6 +24,8 @@ pub(super) const TRUST_NS: u64 = 100_000_000;
 const MAX_FOLDERS: usize = 64;
 /// How many links are remembered.
 const MAX_LINKS: usize = 1024;
+/// How many files of a folder are.
+const MAX_SEEN: usize = 64;
 
 /// A folder that was looked up.
 #[derive(Debug)]
@@ -34,6 +36,24 @@ struct Folder {
     device: (u32, u32),
     kind: FileSystem,
     found_at_ns: u64,
+    /// What was seen of files that nobody in the job can change, in a folder of that kind; none
+    /// for other folders. It lasts as long as the folder is trusted: programs that start one after
+    /// the other open the same libraries.
+    seen: Option<Mutex<HashMap<Box<[u8]>, (FileState, Statx)>>>,
+}
+
+impl Folder {
+    fn seen(&self) -> Option<MutexGuard<'_, HashMap<Box<[u8]>, (FileState, Statx)>>> {
+        let seen = self.seen.as_ref()?;
+        Some(seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whether roar's user, and with it the job, can change neither the file or folder nor its rights.
+fn is_out_of_reach(status: &Statx) -> bool {
+    let user = rustix::process::geteuid();
+    // The group's bits are the most that an access list gives.
+    !user.is_root() && status.stx_uid != user.as_raw() && status.stx_mode & 0o022 == 0
 }
 
 /// What a name in a known folder stands for.
@@ -61,6 +81,11 @@ pub(super) struct Near {
 impl Near {
     /// What the name stands for.
     pub(super) fn look(&self) -> Seen {
+        if let Some(seen) = self.folder.seen()
+            && let Some((state, status)) = seen.get(&*self.name)
+        {
+            return Seen::File(state.clone(), *status);
+        }
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let descriptor = self.folder.descriptor.as_fd();
         let status = match rustix::fs::statx(descriptor, &self.name[..], flags, MASK) {
@@ -77,6 +102,12 @@ impl Near {
         let id = look::file_id(self.folder.kind, &status);
         let path = super::mounts::join(&self.folder.path, &self.name);
         let state = look::file_state(id, path, PathQuality::Full, &status);
+        if let Some(mut seen) = self.folder.seen()
+            && seen.len() < MAX_SEEN
+            && is_out_of_reach(&status)
+        {
+            seen.insert(self.name.as_slice().into(), (state.clone(), status));
+        }
         Seen::File(state, status)
     }
 
@@ -134,6 +165,12 @@ impl PlaceRef<'_> {
             path: self.path.into(),
         }
     }
+}
+
+/// Whether links on the way may mean something else to every process (`/dev/fd`), or what is there
+/// is hardly ever a file.
+fn is_of_devices(path: &[u8]) -> bool {
+    path.starts_with(b"/dev/") && !path.starts_with(b"/dev/shm/")
 }
 
 /// What a symbolic link led to.
@@ -238,7 +275,7 @@ impl Folders {
             || path.ends_with(b"/")
             || (!absolute && (dirfd != AT_FDCWD || self.is_moving(task.process)))
             || path.starts_with(b"/proc/")
-            || path.starts_with(b"/dev/")
+            || is_of_devices(path)
         {
             return None;
         }
@@ -281,6 +318,7 @@ impl Folders {
             device: (status.stx_dev_major, status.stx_dev_minor),
             kind,
             found_at_ns: now_ns,
+            seen: is_out_of_reach(&status).then(Mutex::default),
         };
         let folder = Arc::new(folder);
         // An open folder keeps its file system mounted, and one that is served by a process

@@ -6,6 +6,7 @@
 //! was opened before: whoever tells it, or lets a name change, has [`Later::catch_up`] tell
 //! the rest first. The order of events is as if there were no second thread.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -22,7 +23,7 @@ const BURST: u32 = 8;
 /// What close succession is.
 const CLOSE_NS: u64 = 200_000;
 /// How soon a file is looked at after its call went on.
-const SOON: Duration = Duration::from_micros(500);
+const SOON: Duration = Duration::from_millis(1);
 /// After this many looks at an empty queue the thread sleeps until it is woken.
 const PATIENCE: u32 = 20;
 /// How many files are looked at while nobody else can tell anything.
@@ -74,7 +75,7 @@ impl Burst {
 }
 
 struct Shared {
-    queue: Mutex<Vec<Opened>>,
+    queue: Mutex<VecDeque<Opened>>,
     teller: Mutex<Teller>,
     /// The thread sleeps until it is woken.
     rests: AtomicBool,
@@ -133,7 +134,7 @@ impl Later {
         };
         let queued = {
             let mut queue = self.shared.queue();
-            queue.push(opened);
+            queue.push_back(opened);
             queue.len()
         };
         if self.shared.rests.swap(false, Ordering::SeqCst) {
@@ -165,7 +166,7 @@ impl Later {
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Vec<Opened>> {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Opened>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

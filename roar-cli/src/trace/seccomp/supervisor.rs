@@ -151,10 +151,8 @@ impl Supervisor {
         });
         self.until_ended -= 1;
         let is_exec = matches!(call, Some((_, Call::Exec { .. })));
-        // A thread that was not seen before cannot be taken for one that ended: its program
-        // starts first.
-        let tells_later = is_exec && !self.tasks.knows(notification.thread);
-        if self.until_ended == 0 || is_exec && !tells_later {
+        // A thread that was not seen before cannot be taken for one that ended.
+        if self.until_ended == 0 || is_exec && self.tasks.knows(notification.thread) {
             self.until_ended = ENDED_EVERY;
             self.tell_ended();
             self.folders.expire(self.now_ns);
@@ -200,9 +198,6 @@ impl Supervisor {
         }
         self.release(&mut work);
         self.tell_appeared();
-        if tells_later {
-            self.tell_ended();
-        }
     }
 
     /// Lets the call go on; whether its caller was still there. Later calls change nothing.

@@ -302,6 +302,16 @@ pub(super) fn pid_info(pidfd: BorrowedFd<'_>) -> io::Result<PidInfo> {
     })
 }
 
+/// The number of the mount namespace of a pidfd's process (Linux 6.11).
+pub(super) fn mount_namespace(pidfd: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: this request takes no argument and touches no memory.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_MNT_NAMESPACE as _, 0) };
+    let fd = checked(c_long::from(result))? as RawFd;
+    // SAFETY: the result is a new descriptor, owned by nobody else.
+    let namespace = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(rustix::fs::fstat(namespace)?.st_ino)
+}
+
 /// The wait status of a process that was reaped already (Linux 6.15).
 pub(super) fn exit_status(pidfd: BorrowedFd<'_>) -> Option<c_int> {
     let info = pid_info_raw(pidfd, libc::PIDFD_INFO_EXIT).ok()?;

@@ -1,6 +1,7 @@
 //! The threads and processes of the job, as far as their notifications show them.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 
 use hashbrown::HashMap;
 use rustix::event::epoll;
@@ -56,6 +57,7 @@ pub(super) struct Tasks {
     ended: OwnedFd,
     zombies: Vec<(u32, OwnedFd)>,
     own_root: Option<RootId>,
+    own_namespace: Option<u64>,
     own_user: u32,
     own_group: u32,
 }
@@ -69,6 +71,9 @@ impl Tasks {
             ended: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             zombies: Vec::new(),
             own_root: look::root_id(None).ok(),
+            own_namespace: std::fs::metadata("/proc/self/ns/mnt")
+                .ok()
+                .map(|namespace| namespace.ino()),
             own_user: rustix::process::geteuid().as_raw(),
             own_group: rustix::process::getegid().as_raw(),
         })
@@ -108,11 +113,23 @@ impl Tasks {
         let task = Task {
             thread,
             process: lineage.group,
-            foreign_root: look::root_id(Some(thread)).ok() != self.own_root,
+            foreign_root: self.is_foreign(thread, pidfd.as_ref()),
             credentials,
         };
         self.known.insert(thread, (task.clone(), pidfd));
         Some(task)
+    }
+
+    /// Whether a thread that comes into view has another root than roar. Its root is that of its
+    /// parent, for whoever changes a root is watched, unless it was born into a mount namespace
+    /// of its own. (`/proc/N/root` tells, too, but the first look into a process's folder there, and
+    /// the folder's removal when it ends, take longer than all else together.)
+    fn is_foreign(&self, thread: u32, pidfd: Option<&OwnedFd>) -> bool {
+        let namespace = pidfd.and_then(|pidfd| sys::mount_namespace(pidfd.as_fd()).ok());
+        match (namespace, self.own_namespace) {
+            (Some(its), Some(own)) => its != own,
+            _ => look::root_id(Some(thread)).ok() != self.own_root,
+        }
     }
 
     /// Whether the thread was seen before.
