@@ -202,6 +202,32 @@ fn nested() {
     );
 }
 
+/// A tracer whose filter asks for calls that roar watches: the kernel tells roar alone, and the
+/// record says so. One without such a filter sees all.
+#[test]
+fn a_tracer_in_the_command() {
+    if !met(NEEDS) || !met(&[Need::Program("strace")]) {
+        return;
+    }
+    for (option, note) in [("--seccomp-bpf", 1), ("--follow-forks", 0)] {
+        let project = project();
+        let user = OrdinaryUser::of(&project);
+        let trace = ["-f", "-e", "trace=openat", "-o", "trace", option];
+        let mut argv = vec!["--tracer", "seccomp", "strace"];
+        argv.extend(trace);
+        argv.extend(["cp", "in", "out"]);
+        run(&user, &mut user.command("env"), &argv).succeeds();
+        let seen = String::from_utf8(project.read("trace")).expect("a trace is text");
+        assert_eq!(seen.contains("\"in\""), note == 0, "{seen}");
+        let record = Record::of(&project, "@1");
+        let notes = record.completeness()["notes"].to_string();
+        let told = notes.matches("does not see the calls that roar watches");
+        assert_eq!(told.count(), note, "{notes}");
+        let files = record.files_under(project.root()).describe();
+        assert_eq!(files, "  in  in\n  out out\n  out trace\n");
+    }
+}
+
 /// What the record says of programs that are more, or less, than the user.
 #[test]
 fn programs_that_cannot_be_what_they_are() {

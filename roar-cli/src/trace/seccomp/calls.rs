@@ -109,6 +109,8 @@ pub(super) enum Operation {
     SendTo,
     /// Installs a seccomp filter.
     Seccomp,
+    /// Installs one the old way.
+    Prctl,
 }
 
 /// What of a call's flags decides whether it is watched.
@@ -116,8 +118,8 @@ pub(super) enum Operation {
 pub(super) enum Flags {
     /// Open flags: opens that only name a file or list a directory are let through.
     Open,
-    /// Those of seccomp(2): only who asks for a listener is watched.
-    Listener,
+    /// An operation: only this one is watched.
+    Is(u32),
     /// An address: a call that gives none is let through.
     Address,
 }
@@ -129,7 +131,8 @@ impl Operation {
         match self {
             Self::Open => Some((1, Flags::Open)),
             Self::OpenAt => Some((2, Flags::Open)),
-            Self::Seccomp => Some((1, Flags::Listener)),
+            Self::Seccomp => Some((0, Flags::Is(libc::SECCOMP_SET_MODE_FILTER))),
+            Self::Prctl => Some((0, Flags::Is(libc::PR_SET_SECCOMP as u32))),
             Self::SendTo => Some((4, Flags::Address)),
             _ => None,
         }
@@ -195,6 +198,7 @@ static NATIVE: &[Row] = &[
     row(libc::SYS_connect, Operation::Connect),
     row(libc::SYS_sendto, Operation::SendTo),
     row(libc::SYS_seccomp, Operation::Seccomp),
+    row(libc::SYS_prctl, Operation::Prctl),
 ];
 
 /// The 32-bit x86 numbers (`arch/x86/entry/syscalls/syscall_32.tbl`; the libc crate has
@@ -237,6 +241,7 @@ static I386: &[Row] = &[
     row(362, Operation::Connect),
     row(369, Operation::SendTo),
     row(354, Operation::Seccomp),
+    row(172, Operation::Prctl),
 ];
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Counts {
     pub(super) refused_io_urings: u64,
     /// Listeners that were asked for inside the job and, for there is one, not given.
     pub(super) refused_listeners: u64,
+    /// Filters that would have shown watched calls to a tracer inside the job, and do not.
+    pub(super) blinded_tracers: u64,
     /// Notifications that came.
     pub(super) ids: Ids,
     /// Calls whose caller was gone when they were answered.
@@ -53,6 +55,11 @@ impl Counts {
                 self.refused_listeners,
                 "a program asked for a seccomp listener of its own (as a `roar run` in the command does), \
                  which it cannot have beside roar's",
+            ),
+            (
+                self.blinded_tracers,
+                "a program traces others by a seccomp filter (as `strace --seccomp-bpf` does): it does \
+                 not see the calls that roar watches (without such a filter, or under eBPF, it does)",
             ),
             (
                 interrupted,

@@ -71,7 +71,11 @@ pub(super) enum Call {
         address: u64,
         connects: bool,
     },
-    ListenerRequest,
+    /// A seccomp filter of the process's own.
+    OwnFilter {
+        program: u64,
+        listens: bool,
+    },
 }
 
 /// Decodes a notification's number and arguments; none for a call that is not watched.
@@ -184,7 +188,19 @@ pub(super) fn decode(abi: Abi, number: i32, args: &[u64; 6]) -> Option<Call> {
             address: e,
             connects: false,
         },
-        Operation::Seccomp => Call::ListenerRequest,
+        Operation::Seccomp => Call::OwnFilter {
+            program: c,
+            listens: b & u64::from(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32) != 0,
+        },
+        Operation::Prctl => Call::OwnFilter {
+            // The strict mode has no program.
+            program: if b == u64::from(libc::SECCOMP_MODE_FILTER) {
+                c
+            } else {
+                0
+            },
+            listens: false,
+        },
     })
 }
 

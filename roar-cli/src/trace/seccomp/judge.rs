@@ -80,9 +80,14 @@ impl Supervisor {
                 address,
                 connects,
             } => self.contact(work, socket, address, connects),
-            Call::ListenerRequest => {
-                // The kernel refuses it (EBUSY): one listener is all a process can have.
-                self.counts.refused_listeners += 1;
+            Call::OwnFilter { program, listens } => {
+                if listens {
+                    // The kernel refuses it (EBUSY): one listener is all a process can have.
+                    self.counts.refused_listeners += 1;
+                } else if work.memory.traces(program, work.abi.pointer_bytes())? {
+                    // Of two filters' answers the kernel takes the notification.
+                    self.counts.blinded_tracers += 1;
+                }
                 Ok(())
             }
         }

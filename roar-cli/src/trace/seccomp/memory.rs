@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use hashbrown::HashMap;
-
 use super::sys;
 
 /// The longest path that the kernel takes, with its NUL.
@@ -18,6 +16,9 @@ const SHORT_BYTES: usize = 256;
 const MAX_ARGUMENTS: usize = 1024;
 /// See [`MAX_ARGUMENTS`].
 const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// The longest filter that the kernel takes (`BPF_MAXINSNS`).
+const MAX_INSTRUCTIONS: u64 = 4096;
 
 /// Why a string could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) enum Unread {
 #[derive(Debug)]
 pub(super) struct Memory {
     thread: u32,
-    pages: HashMap<u64, Vec<u8>>,
+    pages: Vec<(u64, Vec<u8>)>,
 }
 
 impl Memory {
@@ -40,7 +41,7 @@ impl Memory {
     pub(super) fn of(thread: u32) -> Self {
         Self {
             thread,
-            pages: HashMap::new(),
+            pages: Vec::new(),
         }
     }
 
@@ -90,6 +91,27 @@ impl Memory {
         Ok(value)
     }
 
+    /// Whether a seccomp filter (a `struct sock_fprog`) may stop a call for a tracer; a null
+    /// pointer is none.
+    pub(super) fn traces(&mut self, address: u64, pointer_bytes: usize) -> Result<bool, Unread> {
+        if address == 0 {
+            return Ok(false);
+        }
+        let length = self.word(address, 2)?.min(MAX_INSTRUCTIONS);
+        // The pointer is aligned to its own size.
+        let first = self.word(address.wrapping_add(pointer_bytes as u64), pointer_bytes)?;
+        for index in 0..length {
+            // struct sock_filter: code (two bytes), jt, jf, k (four).
+            let instruction = self.word(first.wrapping_add(8 * index), 8)?;
+            let (code, value) = (instruction as u16, (instruction >> 32) as u32);
+            let returns = u32::from(code) == libc::BPF_RET | libc::BPF_K;
+            if returns && value & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_TRACE {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The arguments of an exec, and whether they were cut.
     pub(super) fn arguments(&mut self, address: u64, pointer_bytes: usize) -> (Vec<Vec<u8>>, bool) {
         let mut result = Vec::new();
@@ -121,15 +143,18 @@ impl Memory {
         let page = address - address % PAGE_BYTES;
         let offset = (address - page) as usize;
         // The address may be a guard page's end: read only what is asked for, and keep it.
-        let cached = match self.pages.entry(page) {
-            hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => {
+        let known = self.pages.iter().position(|(at, _)| *at == page);
+        let known = match known {
+            Some(known) => known,
+            None => {
                 let mut bytes = vec![0; PAGE_BYTES as usize];
                 let length = read(self.thread, page, &mut bytes)?;
                 bytes.truncate(length);
-                entry.insert(bytes)
+                self.pages.push((page, bytes));
+                self.pages.len() - 1
             }
         };
+        let (_, cached) = &self.pages[known];
         cached
             .get(offset..)
             .filter(|rest| !rest.is_empty())
@@ -180,6 +205,37 @@ mod tests {
         assert_eq!(own().path(endless.as_ptr() as u64), Err(Unread::Call));
         assert_eq!(own().path(0), Err(Unread::Call));
         assert_eq!(own().path(u64::MAX), Err(Unread::Call));
+    }
+
+    #[test]
+    fn filters_that_trace() {
+        let filter = |action: u32| {
+            let step = |code: u32, k| libc::sock_filter {
+                code: code as u16,
+                jt: 0,
+                jf: 0,
+                k,
+            };
+            [
+                step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+                step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+                step(libc::BPF_RET | libc::BPF_K, action),
+            ]
+        };
+        for (action, expected) in [
+            (libc::SECCOMP_RET_TRACE | 7, true),
+            (libc::SECCOMP_RET_ERRNO | 1, false),
+        ] {
+            let steps = filter(action);
+            let program = libc::sock_fprog {
+                len: steps.len() as u16,
+                filter: steps.as_ptr().cast_mut(),
+            };
+            let address = (&raw const program) as u64;
+            assert_eq!(own().traces(address, size_of::<usize>()), Ok(expected));
+        }
+        assert_eq!(own().traces(0, 8), Ok(false));
+        assert_eq!(own().traces(8, 8), Err(Unread::Call));
     }
 
     #[test]
