@@ -384,6 +384,23 @@ fn a_loader_that_is_not_right_is_not_used() {
     }
 }
 
+/// Inside a user namespace, where root's files seem to be nobody's, that is the reason.
+#[test]
+fn a_loader_in_a_user_namespace_is_of_no_use() {
+    if !met(&NEEDS) || !met(&[Need::Program("unshare")]) {
+        return;
+    }
+    let (installed, project) = (Installed::new(), project());
+    let user = OrdinaryUser::of(&project).who_may_gain_rights();
+    let mut run = user.command("unshare");
+    run.arg("-Ur").arg(user.within_reach(roar()));
+    run.env("ROAR_LOADER", installed.path());
+    Transcript::of(run.args(["run", "--tracer", "ebpf", "true"]))
+        .exits(125)
+        .says("this is a user namespace")
+        .says("run roar outside of it");
+}
+
 /// A loader whose programs are not this roar's: one byte of them is another.
 fn other_version(path: &Path) {
     let object = fs::read(workspace().join("roar-ebpf/roar.bpf.o")).expect("it is committed");

@@ -3,11 +3,13 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use roar_tests::binary;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
-use roar_tests::require::require_bpf;
+use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::transcript::Transcript;
 use roar_tests::user::OrdinaryUser;
+use roar_tests::workload::{Build, program};
 
 #[test]
 fn an_ordinary_user_is_observed_through_seccomp() {
@@ -123,6 +125,31 @@ fn sudo_lowers_rights() {
     }
     let kept = sudo("65534", &["-q", "--as-root", "id", "-u"]);
     assert_eq!(kept.succeeds().stdout_text(), "0\n");
+}
+
+/// What root was refused is told as root's reason, though roar is the user by then.
+#[test]
+fn under_sudo_the_reason_is_that_of_root() {
+    if !require_bpf() || !met(&[Need::Program("gcc")]) {
+        return;
+    }
+    let project = Project::new();
+    for path in walk(&project.base()) {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("root can give files away");
+    }
+    for (arguments, status) in [
+        (&["-v", "true"][..], 0),
+        (&["-v", "--tracer", "ebpf", "true"], 125),
+    ] {
+        // A seccomp profile that refuses bpf(2), whatever the rights.
+        let mut command = project.command(program::path("sandbox", Build::Dynamic));
+        command.arg("no-bpf").arg(binary::roar());
+        command.env("SUDO_UID", "65534").arg("run").args(arguments);
+        let told = Transcript::of(&mut command);
+        told.exits(status).says("seccomp=unconfined");
+        let said = told.stderr_text();
+        assert!(!said.contains("roar setup"), "{said}");
+    }
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

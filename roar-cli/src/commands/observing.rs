@@ -86,9 +86,9 @@ impl Observing {
         };
         invoker.become_for_good().map_err(failed)?;
         if self.cgroup.is_some() {
-            return tracer.map(Early::Attached).map_err(no_tracer);
+            return tracer.map(|it| Early::Attached(Ok(it))).map_err(no_tracer);
         }
-        Ok(tracer.map_or(Early::None, Early::Attached))
+        Ok(Early::Attached(tracer))
     }
 
     /// Has a thread attach the tracer that the settings will most likely ask for. Not for a
@@ -120,8 +120,8 @@ pub(super) enum Early {
     /// Nothing was begun.
     #[default]
     None,
-    /// Attached, with rights that roar has given up since.
-    Attached(Tracer),
+    /// Attached, or found impossible, with rights that roar has given up since.
+    Attached(Result<Tracer, NoTracer>),
     /// On its way, while the settings are read that may want another.
     Coming(JoinHandle<Result<Tracer, NoTracer>>),
 }
@@ -136,11 +136,12 @@ impl Early {
     ) -> Option<Result<Tracer, NoTracer>> {
         match self {
             Self::None => None,
-            Self::Attached(tracer) => tracer.suits(choice).then_some(Ok(tracer)),
+            Self::Attached(Ok(tracer)) => tracer.suiting(choice),
+            Self::Attached(Err(error)) => error.suiting(choice).map(Err),
             Self::Coming(_) if with_messages || choice == TracerChoice::Seccomp => None,
             Self::Coming(coming) => match coming.join().unwrap_or(Err(NoTracer::Panicked)) {
-                Ok(tracer) => tracer.suits(choice).then_some(Ok(tracer)),
-                Err(error) => (choice == TracerChoice::Auto).then_some(Err(error)),
+                Ok(tracer) => tracer.suiting(choice),
+                Err(error) => error.suiting(choice).map(Err),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! Which tracer can run here, and why not the others.
 
 #[cfg(target_os = "linux")]
-use super::ebpf::{EbpfTracer, KernelLog, LoadError, Refusal, Sizes};
+use super::ebpf::{EbpfTracer, KernelLog, LoadError, Sizes};
 #[cfg(target_os = "linux")]
 use super::seccomp;
 #[cfg(target_os = "linux")]
@@ -126,8 +126,8 @@ impl Tracer {
                 instead_of_ebpf: Some(error),
                 ..
             } => {
-                let why = if error.is_permission() {
-                    Refusal::of_this_process().mend().to_owned()
+                let why = if let Some(refusal) = error.refusal() {
+                    refusal.mend().to_owned()
                 } else {
                     let mut why = format!("eBPF cannot run here: {}", with_causes(error.as_ref()));
                     for hint in error.hints() {
@@ -141,8 +141,23 @@ impl Tracer {
         }
     }
 
+    /// This tracer if it is what was asked for. Where eBPF was, and this is seccomp in its place,
+    /// the reason is known already; none: it is to be tried.
+    pub fn suiting(self, choice: TracerChoice) -> Option<Result<Self, NoTracer>> {
+        if self.suits(choice) {
+            return Some(Ok(self));
+        }
+        match self {
+            Self::Seccomp {
+                instead_of_ebpf: Some(error),
+                ..
+            } => Some(Err(NoTracer::Ebpf(error))),
+            _ => None,
+        }
+    }
+
     /// Whether it is what was asked for.
-    pub fn suits(&self, choice: TracerChoice) -> bool {
+    fn suits(&self, choice: TracerChoice) -> bool {
         match choice {
             TracerChoice::Auto => true,
             TracerChoice::Ebpf => self.name() == "ebpf",
@@ -180,6 +195,18 @@ impl Tracer {
 }
 
 impl NoTracer {
+    /// What of it answers a choice; none: that one was not tried.
+    pub fn suiting(self, choice: TracerChoice) -> Option<Self> {
+        match (choice, self) {
+            (TracerChoice::Auto, error) => Some(error),
+            #[cfg(target_os = "linux")]
+            (TracerChoice::Ebpf, Self::Neither { ebpf, .. }) => Some(Self::Ebpf(ebpf)),
+            #[cfg(target_os = "linux")]
+            (TracerChoice::Seccomp, Self::Neither { seccomp, .. }) => Some(Self::Seccomp(seccomp)),
+            _ => None,
+        }
+    }
+
     /// What would mend it.
     pub fn hints(&self) -> Vec<String> {
         match self {

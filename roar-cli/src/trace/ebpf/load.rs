@@ -50,6 +50,9 @@ pub enum LoadError {
         operation: &'static str,
         /// The map or program.
         object: String,
+        /// Why, as far as this process could tell when it was refused; none when it is not for
+        /// rights.
+        refusal: Option<Refusal>,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -81,18 +84,20 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether capabilities are what is missing. A rejected program is not: EACCES is the
+    /// What stands in the way where it is rights. Of a rejected program it is none: EACCES is the
     /// verifier's word for a wrong memory access, too.
-    pub fn is_permission(&self) -> bool {
-        matches!(self, Self::Bpf { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Bpf { refusal, .. } => *refusal,
+            _ => None,
+        }
     }
 
     /// What would mend it.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Loader(error) => vec![error.mend().to_owned()],
-            error if error.is_permission() => vec![Refusal::of_this_process().mend().to_owned()],
-            _ => Vec::new(),
+            error => Vec::from_iter(error.refusal().map(|refusal| refusal.mend().to_owned())),
         }
     }
 }
@@ -412,6 +417,8 @@ pub(super) fn refused(
     move |source| LoadError::Bpf {
         operation,
         object,
+        // Now: roar may give up its rights before somebody asks.
+        refusal: (source.kind() == io::ErrorKind::PermissionDenied).then(Refusal::of_this_process),
         source,
     }
 }

@@ -136,7 +136,14 @@ pub(super) fn trusted_place() -> Option<PathBuf> {
 
 /// Has the loader attach the programs.
 pub(super) fn ask(path: &Path, cookie: u64, ring_bytes: u32) -> Result<Loaded, LoadError> {
-    trusted(path)?;
+    trusted(path).map_err(|error| {
+        // There root's files are nobody's, and no capability is of use.
+        if refusal::is_user_namespace() {
+            powerless(path)
+        } else {
+            error
+        }
+    })?;
     let failed = |error: io::Error| LoaderError::Failed {
         path: path.to_owned(),
         why: error.to_string(),
@@ -234,7 +241,12 @@ fn powerless(path: &Path) -> LoaderError {
     let no_new_privileges = rustix::thread::no_new_privs().unwrap_or(false);
     let has_attribute = CString::new(path.as_os_str().as_bytes())
         .is_ok_and(|path| rustix::fs::getxattr(&path, CAPABILITIES, &mut [0_u8; 64]).is_ok());
-    let (why, mend) = if no_new_privileges {
+    let (why, mend) = if refusal::is_user_namespace() {
+        (
+            "this is a user namespace",
+            "run roar outside of it (rootless container, unshare -U)",
+        )
+    } else if no_new_privileges {
         (
             "no_new_privs is set for this process",
             "start roar without no_new_privs",
@@ -248,11 +260,6 @@ fn powerless(path: &Path) -> LoaderError {
         (
             "its file capabilities are gone, or its file system keeps none",
             "install it again: `sudo roar setup`",
-        )
-    } else if refusal::is_user_namespace() {
-        (
-            "this is a user namespace",
-            "run roar outside of it (rootless container, unshare -U)",
         )
     } else {
         (
@@ -323,7 +330,7 @@ fn loaded_for(request: &[u8]) -> Result<Parts, (u8, String)> {
         processes: None,
     };
     load::load(&config, sizes, false).map_err(|error| {
-        let status = if error.is_permission() {
+        let status = if error.refusal().is_some() {
             REFUSED
         } else {
             FAILED
