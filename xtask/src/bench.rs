@@ -14,6 +14,7 @@ mod site;
 mod statistics;
 mod syscalls;
 mod tools;
+mod unprivileged;
 mod workloads;
 
 use anyhow::{Result, bail};
@@ -26,7 +27,7 @@ pub(crate) use self::quick::run as quick;
 /// Measure what roar costs
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only this part: a workload or `syscalls` (may be repeated)
+    /// Only this part: a workload, `syscalls` or `seccomp` (may be repeated)
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
 
@@ -55,8 +56,9 @@ pub(crate) struct Args {
     time_syscalls: Option<u32>,
 }
 
-/// The part besides the workloads.
+/// The parts besides the workloads.
 const SYSCALLS: &str = "syscalls";
+const UNPRIVILEGED: &str = "seccomp";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(count) = args.time_syscalls {
@@ -71,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let parts: Vec<&str> = workloads::ALL
         .iter()
         .map(|workload| workload.name)
-        .chain([SYSCALLS])
+        .chain([SYSCALLS, UNPRIVILEGED])
         .collect();
     for asked in &args.only {
         if !parts.contains(&asked.as_str()) {
@@ -90,6 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         console::heading(part);
         match part {
             SYSCALLS => syscalls::run(&site, args.rounds)?,
+            UNPRIVILEGED => unprivileged::run(&site, args.rounds)?,
             name => {
                 if let Some(workload) = workloads::find(name) {
                     workloads::run(&site, workload, args.rounds)?;

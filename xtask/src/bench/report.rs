@@ -12,6 +12,7 @@ use super::results::{self, Part, WorkloadResult};
 use super::statistics::{Spread, geometric_mean};
 use super::syscalls::SyscallsResult;
 use super::tools::{self, BARE, EBPF, SECCOMP};
+use super::unprivileged::{self, UnprivilegedResult};
 use super::workloads::{self, TRUE};
 use crate::{console, workspace};
 
@@ -52,6 +53,7 @@ fn shown_path(page: &Path) -> String {
 struct Measured {
     workloads: Vec<(&'static str, Part<WorkloadResult>)>,
     syscalls: Option<Part<SyscallsResult>>,
+    unprivileged: Option<Part<UnprivilegedResult>>,
 }
 
 impl Measured {
@@ -65,6 +67,7 @@ impl Measured {
         Ok(Self {
             workloads: found,
             syscalls: results::read(super::SYSCALLS)?,
+            unprivileged: results::read(super::UNPRIVILEGED)?,
         })
     }
 
@@ -107,6 +110,10 @@ impl Measured {
                 |sample| sample.wall_s,
             ),
             self.empty_run(),
+            self.unprivileged
+                .as_ref()
+                .map(unprivileged::section)
+                .unwrap_or_default(),
             self.system_calls(),
         ]
         .join("\n")
@@ -125,6 +132,13 @@ impl Measured {
             let line = format!("{}, commit {}, {}", part.machine, part.commit, part.date);
             lines.push(format!(
                 "| syscalls | single system calls | {} | {line} |",
+                part.rounds
+            ));
+        }
+        if let Some(part) = &self.unprivileged {
+            let line = format!("{}, commit {}, {}", part.machine, part.commit, part.date);
+            lines.push(format!(
+                "| seccomp | what an ordinary user pays | {} | {line} |",
                 part.rounds
             ));
         }
@@ -294,7 +308,7 @@ impl Measured {
     }
 }
 
-fn ratio_cell(spread: Option<Spread>) -> String {
+pub(super) fn ratio_cell(spread: Option<Spread>) -> String {
     spread.map_or_else(
         || "–".to_owned(),
         |spread| {

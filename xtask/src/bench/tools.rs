@@ -15,6 +15,9 @@ pub(super) struct Tool {
     pub(super) user: User,
     /// Whether it is so slow that it gets a part of the work only.
     pub(super) is_slow: bool,
+    /// Whether the project that it records into was used before: the first run of all looks up the
+    /// packages of the system.
+    pub(super) knows_project: bool,
     way: Way,
 }
 
@@ -29,17 +32,20 @@ enum Way {
 /// The bare run by the caller; it comes twice in each round.
 pub(super) const BARE: &str = "bare";
 /// The bare run by an ordinary user.
-const BARE_USER: &str = "bare, ordinary user";
+pub(super) const BARE_USER: &str = "bare, ordinary user";
 /// The bare run of the part of the work that slow tracers get.
 const BARE_SMALL: &str = "bare, part";
 pub(super) const EBPF: &str = "roar, eBPF";
 pub(super) const SECCOMP: &str = "roar, seccomp";
 
+/// What strace can do at least.
+pub(super) const STRACE_NAMES: &str = "strace -f --seccomp-bpf, names only";
+
 /// Tracers that are measured where they are installed: name, program, arguments.
 const OTHERS: [(&str, &str, &[&str]); 4] = [
     ("strace -f", "strace", &["-f", "-qq", "-o", "{out}"]),
     (
-        "strace -f --seccomp-bpf, names only",
+        STRACE_NAMES,
         "strace",
         &[
             "-f",
@@ -72,6 +78,7 @@ pub(super) fn all(can_be_others: bool) -> Vec<Tool> {
         name,
         user: User::Caller,
         is_slow: false,
+        knows_project: false,
         way,
     };
     let mut tools = vec![caller(BARE, Way::Bare), caller(EBPF, Way::Roar("ebpf"))];
@@ -91,6 +98,30 @@ pub(super) fn all(can_be_others: bool) -> Vec<Tool> {
     for (name, program, arguments) in OTHERS {
         if let Some(program) = process::find(program) {
             tools.push(slow(name, Way::Other(program, arguments)));
+        }
+    }
+    tools
+}
+
+/// An ordinary user's: bare, roar through seccomp in a project that was used before, and strace of
+/// names, where it is installed.
+pub(super) fn of_ordinary_users() -> Vec<Tool> {
+    let ordinary = |name, way| Tool {
+        name,
+        user: User::Ordinary,
+        is_slow: false,
+        knows_project: true,
+        way,
+    };
+    let mut tools = vec![
+        ordinary(BARE_USER, Way::Bare),
+        ordinary(SECCOMP, Way::Roar("seccomp")),
+    ];
+    for (name, program, arguments) in OTHERS {
+        if name == STRACE_NAMES
+            && let Some(program) = process::find(program)
+        {
+            tools.push(ordinary(name, Way::Other(program, arguments)));
         }
     }
     tools
@@ -129,10 +160,12 @@ impl Tool {
                 command
             }
             Way::Other(program, arguments) => {
-                let out = site.aside(&format!(
-                    "by-{}",
-                    program.file_name().unwrap_or_default().display()
-                ));
+                // Beside the work folder, where an ordinary user may not write.
+                let name = format!("by-{}", program.file_name().unwrap_or_default().display());
+                let out = match self.user {
+                    User::Caller => site.aside(&name),
+                    User::Ordinary => site.work().join(name),
+                };
                 let argument = |word: &&str| match *word {
                     "{out}" => out.as_os_str().to_owned(),
                     word => OsStr::new(word).to_owned(),

@@ -146,9 +146,38 @@ pub(super) static ALL: [Workload; 9] = [
     },
 ];
 
+/// What an ordinary user's tracer is judged by, besides others of the workloads.
+pub(super) static OPENS: [Workload; 2] = [
+    Workload {
+        name: "imports",
+        about: "a Python that imports 25 modules of its library",
+        prepare: |_| Ok(()),
+        arrange: |_| Ok(()),
+        words: |_, _| words(&["/usr/bin/python3", "-c", IMPORTS]),
+    },
+    Workload {
+        name: "cat",
+        about: "`cat` of 10,000 small files of one folder",
+        prepare: fixtures::small_files,
+        arrange: |_| Ok(()),
+        words: |site, _| {
+            let folder = fixtures::small_files_folder(site);
+            let mut command = words(&["/bin/sh", "-c", "exec cat \"$0\"/*"]);
+            command.push(folder.into());
+            command
+        },
+    },
+];
+
+const IMPORTS: &str = "import argparse, asyncio, collections, concurrent.futures, csv, ctypes, \
+    dataclasses, datetime, decimal, email, hashlib, http.client, json, logging, multiprocessing, \
+    pathlib, random, sqlite3, subprocess, tempfile, unittest, urllib.request, \
+    xml.etree.ElementTree, zipfile, zoneinfo";
+
 /// The workload of that name.
 pub(super) fn find(name: &str) -> Option<&'static Workload> {
-    ALL.iter().find(|workload| workload.name == name)
+    let mut all = ALL.iter().chain(&OPENS);
+    all.find(|workload| workload.name == name)
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -227,6 +256,10 @@ fn once(site: &Site, workload: &Workload, tool: &Tool, size: Size) -> Result<Sam
     site.fresh(tool.user)?;
     if tool.is_roar() {
         site.init(tool.user)?;
+    }
+    if tool.is_roar() && tool.knows_project {
+        let before = tool.command(site, &words(&["/bin/true"]), &site.work().join(".before"));
+        sample(&mut { before }, None)?;
     }
     (workload.arrange)(site)?;
     let timings = site.work().join(".timings");

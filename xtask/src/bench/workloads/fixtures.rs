@@ -167,6 +167,24 @@ pub(super) fn archives(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// Ten thousand files of one folder.
+pub(super) fn small_files(site: &Site) -> Result<()> {
+    let folder = small_files_folder(site);
+    if folder.exists() {
+        return Ok(());
+    }
+    fs::create_dir(&folder).context("cannot make a folder")?;
+    for number in 0..10_000 {
+        write(&folder.join(format!("{number:05}")), &format!("{number}\n"))?;
+    }
+    Ok(())
+}
+
+/// Where they are.
+pub(super) fn small_files_folder(site: &Site) -> PathBuf {
+    site.fixtures().join("small")
+}
+
 /// 128 MB for dd to copy.
 pub(super) fn blob(site: &Site) -> Result<()> {
     let block: Vec<u8> = (0..128_000_000_u32)
