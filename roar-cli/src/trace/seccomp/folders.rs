@@ -49,11 +49,15 @@ impl Folder {
     }
 }
 
-/// Whether roar's user, and with it the job, can change neither the file or folder nor its rights.
-fn is_out_of_reach(status: &Statx) -> bool {
-    let user = rustix::process::geteuid();
+/// Whether a user, and with it the job, can change neither the file or folder nor its rights.
+fn is_out_of_reach(user: u32, status: &Statx) -> bool {
     // The group's bits are the most that an access list gives.
-    !user.is_root() && status.stx_uid != user.as_raw() && status.stx_mode & 0o022 == 0
+    user != 0 && status.stx_uid != user && status.stx_mode & 0o022 == 0
+}
+
+/// See [`is_out_of_reach`], of roar's user.
+fn is_out_of_my_reach(status: &Statx) -> bool {
+    is_out_of_reach(rustix::process::geteuid().as_raw(), status)
 }
 
 /// What a name in a known folder stands for.
@@ -104,7 +108,7 @@ impl Near {
         let state = look::file_state(id, path, PathQuality::Full, &status);
         if let Some(mut seen) = self.folder.seen()
             && seen.len() < MAX_SEEN
-            && is_out_of_reach(&status)
+            && is_out_of_my_reach(&status)
         {
             seen.insert(self.name.as_slice().into(), (state.clone(), status));
         }
@@ -318,7 +322,7 @@ impl Folders {
             device: (status.stx_dev_major, status.stx_dev_minor),
             kind,
             found_at_ns: now_ns,
-            seen: is_out_of_reach(&status).then(Mutex::default),
+            seen: is_out_of_my_reach(&status).then(Mutex::default),
         };
         let folder = Arc::new(folder);
         // An open folder keeps its file system mounted, and one that is served by a process
@@ -330,5 +334,32 @@ impl Folders {
             folder,
             name: name.to_vec(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn files_that_a_job_cannot_change() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let own = rustix::process::geteuid().as_raw();
+        for (user, mode, expected) in [
+            (own + 1, 0o644, true),
+            (own + 1, 0o664, false),
+            (own + 1, 0o646, false),
+            (own, 0o444, false),
+            (0, 0o444, false),
+        ] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            file.as_file()
+                .set_permissions(permissions)
+                .expect("it is ours");
+            let status = Looker::status(file.as_file().as_fd()).expect("a status");
+            assert_eq!(is_out_of_reach(user, &status), expected, "{user} {mode:o}");
+        }
     }
 }
