@@ -3,15 +3,18 @@
 //!
 //! `make_database FOLDER SESSIONS STEPS EXECUTIONS`: each session has STEPS steps that ran
 //! EXECUTIONS times, in a shape with chains, diamonds, a wide fan-in and updates in place;
-//! each job has up to four inputs and ten outputs of new content.
+//! each job has up to four inputs and ten outputs of new content. The files of the last session
+//! are on disk as it left them, and in the cache of hashes as after a run.
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use roar_cli::capture::hash::{HashCache, hash_files};
 use roar_cli::lineage::step_identity;
 use roar_cli::model::{
-    Basis, Completeness, Conditions, Digest, FileRecord, HashAlgorithm, Hashes, HostFacts, JobKind,
-    JobRecord, JobState, JobUid, Outcome, RawString,
+    Basis, CacheKey, CachedHash, Completeness, Conditions, Digest, FileRecord, HashAlgorithm,
+    Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
 };
 use roar_cli::project::Project;
 use roar_cli::store::Store;
@@ -30,21 +33,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         root,
         serial: 0,
         content: 0,
+        on_disk: None,
     };
-    for session in 0..sessions.parse::<u64>()? {
+    let sessions = sessions.parse::<u64>()?;
+    for session in 0..sessions {
+        if session + 1 == sessions {
+            made.on_disk = Some(Vec::new());
+        }
         if session > 0 {
             store.start_session()?;
         }
         for _ in 0..executions.parse::<u64>()? {
             let mut latest: Vec<Vec<FileRecord>> = Vec::new();
             for step in 0..steps.parse::<usize>()? {
-                let record = made.job(session, step, &latest);
+                let record = made.job(session, step, &latest)?;
                 let identity = step_identity(&record, &made.root);
                 store.insert_job(&record, &identity)?;
                 latest.push(record.outputs);
             }
         }
     }
+    let mut paths = made.on_disk.unwrap_or_default();
+    paths.sort();
+    paths.dedup();
+    hash_files(&paths, &[], &mut Cache(&mut store));
     Ok(())
 }
 
@@ -53,11 +65,31 @@ struct Made {
     root: PathBuf,
     serial: u32,
     content: u64,
+    /// The files that were written, when they are.
+    on_disk: Option<Vec<PathBuf>>,
+}
+
+struct Cache<'a>(&'a mut Store);
+
+impl HashCache for Cache<'_> {
+    fn get(&mut self, keys: &[CacheKey]) -> Vec<Option<CachedHash>> {
+        vec![None; keys.len()]
+    }
+
+    fn put(&mut self, entries: &[(CacheKey, CachedHash)]) {
+        let remembered = self.0.remember_hashes(entries);
+        remembered.expect("the cache can be written");
+    }
 }
 
 impl Made {
     /// The next execution of a step; `latest` has the outputs of the steps before it.
-    fn job(&mut self, session: u64, step: usize, latest: &[Vec<FileRecord>]) -> JobRecord {
+    fn job(
+        &mut self,
+        session: u64,
+        step: usize,
+        latest: &[Vec<FileRecord>],
+    ) -> io::Result<JobRecord> {
         self.serial += 1;
         let updates = step % 50 == 49;
         let mut inputs: Vec<FileRecord> = sources(step)
@@ -69,20 +101,19 @@ impl Made {
             })
             .collect();
         if inputs.is_empty() {
-            inputs.push(self.file(&format!("data/raw_{session}.csv"), Some(session)));
+            let raw = self.root.join(format!("data/raw_{session}.csv"));
+            inputs.push(self.file(&raw, Some(session))?);
         }
-        let mut outputs: Vec<FileRecord> = (0..OUTPUTS)
-            .map(|n| self.file(&format!("out/{session}/s{step}x/part{n}"), None))
-            .collect();
-        if updates && let Some(base) = inputs.first() {
-            let path = base.path.clone();
-            outputs[0] = FileRecord {
-                path,
-                ..self.file("", None)
+        let mut outputs = Vec::new();
+        for n in 0..OUTPUTS {
+            let path = match inputs.first() {
+                Some(base) if updates && n == 0 => base.path.to_path_buf(),
+                _ => self.root.join(format!("out/{session}/s{step}x/part{n}")),
             };
+            outputs.push(self.file(&path, None)?);
         }
         let argv = format!("python step.py --number {step} --seed {}", self.serial);
-        JobRecord {
+        Ok(JobRecord {
             conditions: Conditions::default(),
             // Spread like random ones.
             uid: JobUid::from_bits(self.serial.wrapping_mul(0x9e37_79b1)),
@@ -107,23 +138,29 @@ impl Made {
             },
             git: None,
             host: HostFacts::default(),
-        }
+        })
     }
 
-    /// A file below the project; of new content unless one is named.
-    fn file(&mut self, path: &str, content: Option<u64>) -> FileRecord {
+    /// A file of new content unless one is named.
+    fn file(&mut self, path: &Path, content: Option<u64>) -> io::Result<FileRecord> {
         let content = content.unwrap_or_else(|| {
             self.content += 1;
             self.content + (1 << 40)
         });
-        let digest = Digest::from_bytes(blake3::hash(&content.to_le_bytes()).as_bytes());
-        FileRecord {
-            path: RawString::from_path(&self.root.join(path)),
+        let bytes = content.to_le_bytes();
+        if let Some(written) = &mut self.on_disk {
+            std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            std::fs::write(path, bytes)?;
+            written.push(path.to_path_buf());
+        }
+        let digest = Digest::from_bytes(blake3::hash(&bytes).as_bytes());
+        Ok(FileRecord {
+            path: RawString::from_path(path),
             hashes: Hashes::from([(HashAlgorithm::Blake3, digest)]),
-            size_bytes: Some(1000 + content % 1000),
+            size_bytes: Some(bytes.len() as u64),
             basis: Basis::Written,
             note: None,
-        }
+        })
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     console::heading("milliseconds from start to end: median, longest");
     let step = format!("@{}", args.steps / 2);
-    let questions: [&[&str]; 17] = [
+    let questions: [&[&str]; 19] = [
         &["--version"],
         &["log"],
         &["log", "--all"],
@@ -55,10 +55,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &["status"],
         &["dag"],
         &["dag", "--json"],
+        &["dag", "--show-artifacts"],
         &["dag", "--svg"],
         &["lineage", &artifact],
         &["why", &artifact],
         &["diff", "@1", &step],
+        &["rerun", "--stale", "-n"],
     ];
     let mut slow = Vec::new();
     for question in questions {

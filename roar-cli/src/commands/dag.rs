@@ -1,8 +1,7 @@
 //! `roar dag`: the pipeline of a session.
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
-
-use hashbrown::HashMap;
 
 use super::Context;
 use super::reading;
@@ -98,16 +97,13 @@ fn view(
         Some(id) => (reading::graph(store, id)?, store.collections_produced(id)?),
         None => (SessionGraph::new(Vec::new()), Vec::new()),
     };
+    let graph = ManuallyDrop::new(graph); // as long as the process
     let mut plan = DagPlan::new(&graph, options, !collections.is_empty());
     let versions = reading::named(store, std::mem::take(&mut plan.versions))?;
-    let mut jobs = HashMap::new();
-    for index in &plan.shown {
-        if let Some(job) = store.job_summary(graph.executions()[*index].job_id)? {
-            jobs.insert(*index, job);
-        }
-    }
+    let job_of = |index: &usize| graph.executions()[*index].job_id;
+    let jobs = store.summaries_of(plan.shown.iter().map(job_of))?;
     // What was taken back meanwhile is not shown.
-    plan.shown.retain(|index| jobs.contains_key(index));
+    plan.shown.retain(|index| jobs.get(job_of(index)).is_some());
     Ok(DagView::new(
         session_id,
         &graph,

@@ -25,7 +25,8 @@ pub(super) struct LineageArgs {
     /// A path, or an artifact hash (4 digits or more).
     #[arg(value_name = "PATH|HASH")]
     artifact: OsString,
-    /// Go back at most so many jobs.
+    /// Follow inputs to the jobs that made them at most so many times; with 0, show only the job
+    /// that made the file.
     #[arg(short, long, value_name = "DEPTH")]
     depth: Option<u32>,
     /// Machine-readable output.
@@ -59,7 +60,8 @@ pub(super) struct WhyArgs {
 /// # Errors
 /// The file is not recorded, or the hash is ambiguous.
 pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitCode, CommandError> {
-    let view = view(context, &args.artifact, args.depth)?;
+    let jobs_deep = args.depth.map(|depth| depth.saturating_add(1));
+    let view = view(context, &args.artifact, jobs_deep)?;
     let text = if args.json || args.output == Form::Json {
         view.json()
     } else {
@@ -85,19 +87,19 @@ pub(super) fn why(context: &mut Context, args: &WhyArgs) -> Result<ExitCode, Com
 fn view(
     context: &Context,
     artifact: &OsString,
-    depth: Option<u32>,
+    jobs_deep: Option<u32>,
 ) -> Result<LineageView, CommandError> {
     let (project, store) = reading::open(context)?;
     let found = reference::resolve_artifact(&store, &context.cwd, artifact)?;
     found.warn_if_changed(context);
     let (store, found) = (&store, &found);
-    store.moment(|| lineage_of(store, found, depth, project.root))?
+    store.moment(|| lineage_of(store, found, jobs_deep, project.root))?
 }
 
 fn lineage_of(
     store: &Store,
     found: &FoundArtifact,
-    depth: Option<u32>,
+    jobs_deep: Option<u32>,
     root: PathBuf,
 ) -> Result<LineageView, CommandError> {
     let target = target(store, found)?;
@@ -105,7 +107,7 @@ fn lineage_of(
         store,
         known: HashMap::new(),
     };
-    let found = ancestry(&target, depth, &mut recorded)?;
+    let found = ancestry(&target, jobs_deep, &mut recorded)?;
     let mut known = recorded.known;
     let mut jobs = Vec::with_capacity(found.jobs.len());
     for ancestor in found.jobs {

@@ -83,18 +83,17 @@ pub(super) fn steps(
     graph: &IdGraph,
     states: &[StepState],
 ) -> Result<Vec<StepLine>, StoreError> {
-    let mut steps = Vec::with_capacity(graph.latest().len());
-    for (step, index) in graph.latest() {
-        // It may have been taken back meanwhile.
-        if let Some(latest) = store.job_summary(graph.executions()[*index].job_id)? {
-            steps.push(StepLine {
-                latest,
-                state: states[*index],
-                executions: graph.executions_of(*step).len(),
-            });
-        }
-    }
-    Ok(steps)
+    let job_of = |index: usize| graph.executions()[index].job_id;
+    let jobs = store.summaries_of(graph.latest().values().map(|index| job_of(*index)))?;
+    let steps = graph.latest().iter().filter_map(|(step, index)| {
+        Some(StepLine {
+            // It may have been taken back meanwhile.
+            latest: jobs.get(job_of(*index))?.clone(),
+            state: states[*index],
+            executions: graph.executions_of(*step).len(),
+        })
+    });
+    Ok(steps.collect())
 }
 
 /// Gives versions their names and puts them in order: by producing step, then path.
@@ -105,23 +104,33 @@ pub(super) fn named(
     store: &Store,
     versions: Vec<ArtifactVersion<PathId, ContentId>>,
 ) -> Result<Vec<ArtifactVersion>, StoreError> {
-    let name = |version: ArtifactVersion<PathId, ContentId>| {
-        Ok(ArtifactVersion {
-            path: store.path_of(version.path)?,
-            hash: version.hash.map(|id| store.digest_of(id)).transpose()?,
+    let paths = store.paths_of(versions.iter().map(|version| version.path))?;
+    let contents = versions.iter().flat_map(|version| {
+        let ArtifactVersion {
+            hash,
+            superseded_by,
+            ..
+        } = version;
+        [hash, superseded_by].into_iter().flatten().copied()
+    });
+    let digests = store.digests_of(contents)?;
+    let mut named: Vec<ArtifactVersion> = versions
+        .into_iter()
+        .map(|version| ArtifactVersion {
+            path: paths.get(version.path).cloned().unwrap_or_default(),
+            hash: version.hash.and_then(|id| digests.get(id).cloned()),
             size_bytes: version.size_bytes,
             producer: version.producer,
             producer_step: version.producer_step,
             state: version.state,
             consumer_steps: version.consumer_steps,
             is_terminal: version.is_terminal,
-            superseded_by: version.superseded_by,
+            is_superseded: version.is_superseded,
+            superseded_by: version
+                .superseded_by
+                .and_then(|id| digests.get(id).cloned()),
         })
-    };
-    let mut named = versions
-        .into_iter()
-        .map(name)
-        .collect::<Result<Vec<_>, StoreError>>()?;
+        .collect();
     named.sort_by(|a, b| {
         (a.producer_step, &a.path, a.producer).cmp(&(b.producer_step, &b.path, b.producer))
     });

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use super::Context;
@@ -69,7 +70,7 @@ fn session(store: &Store, json: bool) -> Result<String, CommandError> {
     let Some(session) = store.active_session()? else {
         return Ok(nothing_recorded(json));
     };
-    let graph = reading::graph(store, session.id)?;
+    let graph = ManuallyDrop::new(reading::graph(store, session.id)?); // as long as the process
     let steps = reading::steps(store, &graph, &graph.states())?;
     let view = SessionView {
         session: &session,
@@ -141,7 +142,8 @@ fn state_of(store: &Store, summary: &JobSummary) -> Result<Option<StepState>, Co
     if summary.state == JobState::Lost {
         return Ok(Some(StepState::Lost));
     }
-    let graph = reading::graph(store, summary.session_id)?;
+    // It lasts as long as the process: taking it apart would take as long as half the answer.
+    let graph = ManuallyDrop::new(reading::graph(store, summary.session_id)?);
     let at = graph
         .executions()
         .iter()

@@ -1,5 +1,6 @@
 //! `roar status`: the active session against the files on disk.
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use super::Context;
@@ -67,11 +68,11 @@ struct Recorded {
 }
 
 fn recorded(store: &Store, session_id: i64) -> Result<Recorded, StoreError> {
-    let graph = reading::graph(store, session_id)?;
+    let graph = ManuallyDrop::new(reading::graph(store, session_id)?); // as long as the process
     let states = graph.states();
     let steps = reading::steps(store, &graph, &states)?;
     let mut outputs = graph.artifacts(&states);
-    outputs.retain(|version| version.superseded_by.is_none());
+    outputs.retain(|version| !version.is_superseded);
     Ok(Recorded {
         stale: stale_steps(store, &graph, &steps)?,
         outputs: reading::named(store, outputs)?,

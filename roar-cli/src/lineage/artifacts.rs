@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use serde::Serialize;
 
-use super::graph::{Consumer, ContentKey, PlaceKey, SessionGraph};
+use super::graph::{Consumer, ContentKey, PlaceKey, Production, SessionGraph};
 use super::state::StepState;
 use crate::model::{Digest, RawString};
 
@@ -24,7 +24,7 @@ pub enum ArtifactState {
     /// Its place has since been written with other content.
     Superseded,
     /// Left behind: the step that made it no longer does, or rests on such a file itself; or
-    /// passed by: steps read its place, but none has read this content.
+    /// passed by: other steps depend on its step, but none has read this content.
     Orphaned,
 }
 
@@ -45,101 +45,110 @@ pub struct ArtifactVersion<P = RawString, C = Digest> {
     pub state: ArtifactState,
     /// The other steps that consumed it, ascending.
     pub consumer_steps: BTreeSet<u32>,
-    /// It stands at its place, and no other step reads that place: an end of the pipeline.
+    /// At an end of the pipeline: no other step depends on the step that made it.
     pub is_terminal: bool,
-    /// The step that wrote its place with other content.
-    pub superseded_by: Option<u32>,
+    /// Its place has since been written with other content.
+    pub is_superseded: bool,
+    /// The content that its place holds instead, where that could be hashed.
+    pub superseded_by: Option<C>,
 }
 
 impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
-    /// Every version that the session produced, by producing step, then path.
+    /// Every version that the session produced, in no particular order.
     ///
     /// `states` are those of [`SessionGraph::states`].
     pub fn artifacts(&self, states: &[StepState]) -> Vec<ArtifactVersion<P, C>> {
-        let mut versions: Vec<ArtifactVersion<P, C>> = self
-            .produced_paths()
-            .flat_map(|(path, _)| self.versions_of(path, states))
-            .collect();
-        versions.sort_by(|a, b| {
-            (a.producer_step, &a.path, a.producer).cmp(&(b.producer_step, &b.path, b.producer))
-        });
+        let needed = self.needed_steps();
+        let mut versions = Vec::new();
+        for (path, productions) in self.produced_paths() {
+            self.add_versions(path, productions, states, &needed, &mut versions);
+        }
         versions
     }
 
-    fn versions_of(&self, path: &P, states: &[StepState]) -> Vec<ArtifactVersion<P, C>> {
-        let productions = self.productions(path);
-        // Newest first: the first production of a content is its newest.
-        let mut versions: Vec<ArtifactVersion<P, C>> = Vec::new();
+    /// The steps that others depend on.
+    fn needed_steps(&self) -> BTreeSet<u32> {
+        let latest = self.latest().values();
+        latest.flat_map(|index| self.dependencies(*index)).collect()
+    }
+
+    fn add_versions(
+        &self,
+        path: &P,
+        productions: &[Production],
+        states: &[StepState],
+        needed: &BTreeSet<u32>,
+        versions: &mut Vec<ArtifactVersion<P, C>>,
+    ) {
+        let current = versions.len();
         let mut known: HashMap<Option<&C>, usize> = HashMap::new();
+        // Newest first: the first production of a content is its newest.
         for production in productions.iter().rev() {
             let hash = self.content(*production);
-            let consumers = self
-                .consumers(production.execution)
-                .iter()
-                .filter(|consumer| consumer.output == production.output);
-            let at = *known.entry(hash).or_insert_with(|| {
-                let superseded_by = versions
-                    .first()
-                    .map(|current: &ArtifactVersion<P, C>| current.producer_step);
-                let producer = production.execution;
-                versions.push(ArtifactVersion {
-                    path: path.clone(),
-                    hash: hash.cloned(),
-                    size_bytes: self.executions()[producer].outputs[production.output].size_bytes,
-                    producer,
-                    producer_step: self.executions()[producer].step_number,
-                    state: self.version_state(producer, path, superseded_by, states),
-                    consumer_steps: BTreeSet::new(),
-                    is_terminal: false,
-                    superseded_by,
-                });
-                versions.len() - 1
-            });
+            let at = match known.get(&hash) {
+                Some(at) => *at,
+                None => {
+                    let newer = versions.get(current);
+                    let version = self.version(path, *production, newer, states, needed);
+                    versions.push(version);
+                    if productions.len() > 1 {
+                        known.insert(hash, versions.len() - 1);
+                    }
+                    versions.len() - 1
+                }
+            };
             let version = &mut versions[at];
+            let consumers = self.consumers_of(*production).iter();
             version
                 .consumer_steps
                 .extend(consumers.map(|consumer| self.step_of(consumer)));
             version.consumer_steps.remove(&version.producer_step);
         }
-        if let Some(current) = versions.first_mut() {
-            // A place that a step reads is not an end merely because its newest content is
-            // still waiting to be read.
-            current.is_terminal = !self.is_read_elsewhere(path, current.producer_step);
-            let is_read = current.is_terminal || !current.consumer_steps.is_empty();
-            if current.state == ArtifactState::Active && !is_read {
-                current.state = ArtifactState::Orphaned;
+        // What nobody has read, be it aside or still to come, though the pipeline goes on.
+        for version in &mut versions[current..] {
+            let is_read = version.is_terminal || !version.consumer_steps.is_empty();
+            if version.state == ArtifactState::Active && !is_read {
+                version.state = ArtifactState::Orphaned;
             }
         }
-        versions
     }
 
-    /// Whether the latest execution of another step consumed this place from a job.
-    fn is_read_elsewhere(&self, path: &P, producer_step: u32) -> bool {
-        self.productions(path).iter().any(|production| {
-            self.consumers(production.execution).iter().any(|consumer| {
-                consumer.output == production.output
-                    && self.is_latest(consumer.execution)
-                    && self.step_of(consumer) != producer_step
-                    && !self.produces(consumer.execution, path)
-            })
-        })
-    }
-
-    fn produces(&self, execution: usize, path: &P) -> bool {
-        self.executions()[execution]
-            .outputs
-            .iter()
-            .any(|output| output.path == *path)
+    /// The version that a production is the newest of; `current` is what the place holds today,
+    /// when that is another.
+    fn version(
+        &self,
+        path: &P,
+        production: Production,
+        current: Option<&ArtifactVersion<P, C>>,
+        states: &[StepState],
+        needed: &BTreeSet<u32>,
+    ) -> ArtifactVersion<P, C> {
+        let producer = production.execution;
+        let place = &self.executions()[producer].outputs[production.output];
+        let producer_step = self.executions()[producer].step_number;
+        ArtifactVersion {
+            path: path.clone(),
+            hash: place.hash.clone(),
+            size_bytes: place.size_bytes,
+            producer,
+            producer_step,
+            state: self.version_state(producer, path, current.is_some(), states),
+            consumer_steps: BTreeSet::new(),
+            is_terminal: (self.is_latest(producer) || current.is_none())
+                && !needed.contains(&producer_step),
+            is_superseded: current.is_some(),
+            superseded_by: current.and_then(|current| current.hash.clone()),
+        }
     }
 
     fn version_state(
         &self,
         producer: usize,
         path: &P,
-        superseded_by: Option<u32>,
+        is_superseded: bool,
         states: &[StepState],
     ) -> ArtifactState {
-        if superseded_by.is_some() {
+        if is_superseded {
             ArtifactState::Superseded
         } else if self.is_left_behind(producer, path) {
             ArtifactState::Orphaned
@@ -162,11 +171,12 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
 mod tests {
     use crate::lineage::testing::graph;
 
-    /// Each version as `STEP path STATE consumers[ end][ <STEP]`.
+    /// Each version as `STEP path STATE consumers[ end][ old]`.
     fn check(jobs: &str, expected: &[&str]) {
         let graph = graph(jobs);
-        let actual: Vec<String> = graph
-            .artifacts(&graph.states())
+        let mut versions = graph.artifacts(&graph.states());
+        versions.sort_by_key(|one| (one.producer_step, one.path.clone(), one.producer));
+        let actual: Vec<String> = versions
             .iter()
             .map(|version| {
                 format!(
@@ -176,9 +186,7 @@ mod tests {
                     version.state,
                     version.consumer_steps,
                     if version.is_terminal { " end" } else { "" },
-                    version
-                        .superseded_by
-                        .map_or(String::new(), |step| format!(" <{step}")),
+                    if version.is_superseded { " old" } else { "" },
                 )
             })
             .collect();
@@ -194,7 +202,7 @@ mod tests {
         check(
             "1: > a=1\n2: a=1 > b=1\n1: > a=2",
             &[
-                "1 a Superseded {2} <1",
+                "1 a Superseded {2} old",
                 "1 a Orphaned {}",
                 "2 b Stale {} end",
             ],
@@ -207,7 +215,16 @@ mod tests {
         // In place.
         check(
             "1: > d=1\n2: d=1 > d=2",
-            &["1 d Superseded {2} <2", "2 d Active {} end"],
+            &["1 d Superseded {2} old", "2 d Active {} end"],
+        );
+        // Made aside by a step on which others depend; by two steps at one place.
+        check(
+            "1: > a=1 log=1\n2: a=1 > b=1",
+            &["1 a Active {2}", "1 log Orphaned {}", "2 b Active {} end"],
+        );
+        check(
+            "1: > a=1\n2: > a=2",
+            &["1 a Superseded {} end old", "2 a Active {} end"],
         );
         // Left behind by an older execution.
         check(

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::model::{Digest, JobKind, JobUid, RawString};
 
@@ -30,7 +31,7 @@ pub struct SessionGraph<P = RawString, C = Digest> {
     sources: Vec<Vec<Source>>,
     consumers: Vec<Vec<Consumer>>,
     /// Who wrote each place, oldest first.
-    productions: HashMap<P, Vec<Production>>,
+    productions: HashMap<P, Productions>,
     latest: BTreeMap<u32, usize>,
     steps: BTreeMap<u32, Vec<usize>>,
 }
@@ -107,6 +108,9 @@ pub(super) struct Production {
     pub(super) updates: Option<usize>,
 }
 
+/// The writings of one place, or of one content, oldest first: nearly always a single one.
+type Productions = SmallVec<[Production; 1]>;
+
 impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// Links the executions of one session, given in any order.
     pub fn new(mut executions: Vec<Execution<P, C>>) -> Self {
@@ -121,6 +125,9 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
                     link: source.link,
                 });
             }
+        }
+        for of_one in &mut consumers {
+            of_one.sort_by_key(|consumer| consumer.output);
         }
         let mut steps: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (index, execution) in executions.iter().enumerate() {
@@ -160,9 +167,24 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         &self.sources[index]
     }
 
-    /// Who consumed an execution's outputs.
+    /// Who consumed an execution's outputs, by output and age.
     pub fn consumers(&self, index: usize) -> &[Consumer] {
         &self.consumers[index]
+    }
+
+    /// Who consumed what a production wrote.
+    pub(super) fn consumers_of(&self, production: Production) -> &[Consumer] {
+        let all = &self.consumers[production.execution];
+        let from = all.partition_point(|consumer| consumer.output < production.output);
+        let to = all.partition_point(|consumer| consumer.output <= production.output);
+        &all[from..to]
+    }
+
+    /// What an execution wrote at a place; none where it wrote nothing there.
+    pub(super) fn production_by(&self, index: usize, path: &P) -> Option<Production> {
+        let all = self.productions(path);
+        let at = all.binary_search_by_key(&index, |production| production.execution);
+        at.ok().map(|at| all[at])
     }
 
     /// The other steps that an execution's inputs came from, ascending.
@@ -191,7 +213,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
 
     /// Who wrote a place, oldest first.
     pub(super) fn productions(&self, path: &P) -> &[Production] {
-        self.productions.get(path).map_or(&[], Vec::as_slice)
+        self.productions.get(path).map_or(&[], SmallVec::as_slice)
     }
 
     /// Every place that was written.
@@ -205,10 +227,11 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
 /// Where the inputs of each execution came from, and who wrote each place.
 fn link<P: PlaceKey, C: ContentKey>(
     executions: &[Execution<P, C>],
-) -> (Vec<Vec<Source>>, HashMap<P, Vec<Production>>) {
+) -> (Vec<Vec<Source>>, HashMap<P, Productions>) {
+    let outputs = executions.iter().map(|one| one.outputs.len()).sum();
     let mut linker = Linker {
-        by_path: HashMap::new(),
-        by_hash: HashMap::new(),
+        by_path: HashMap::with_capacity(outputs),
+        by_hash: HashMap::with_capacity(outputs),
         first_read: HashMap::new(),
     };
     let mut sources = Vec::with_capacity(executions.len());
@@ -218,15 +241,13 @@ fn link<P: PlaceKey, C: ContentKey>(
         linker.add(executions, index, &of_one);
         sources.push(of_one);
     }
-    let productions = linker.by_path.into_iter();
-    let productions = productions.map(|(path, list)| (path.clone(), list));
-    (sources, productions.collect())
+    (sources, linker.by_path)
 }
 
 /// What has been produced so far, while the executions are gone through oldest first.
 struct Linker<'a, P, C> {
-    by_path: HashMap<&'a P, Vec<Production>>,
-    by_hash: HashMap<&'a C, Vec<Production>>,
+    by_path: HashMap<P, Productions>,
+    by_hash: HashMap<&'a C, Productions>,
     /// The execution that first consumed a content at a place: it was there before.
     first_read: HashMap<(&'a P, &'a C), usize>,
 }
@@ -234,7 +255,7 @@ struct Linker<'a, P, C> {
 impl<'a, P: PlaceKey, C: ContentKey> Linker<'a, P, C> {
     fn add(&mut self, executions: &'a [Execution<P, C>], index: usize, sources: &[Source]) {
         let execution = &executions[index];
-        let read_at_place: HashMap<&P, usize> = sources
+        let mut read_at_place: Vec<(&P, usize)> = sources
             .iter()
             .filter(|source| source.link == Link::Content)
             .map(|source| (source, &execution.inputs[source.input].path))
@@ -243,14 +264,19 @@ impl<'a, P: PlaceKey, C: ContentKey> Linker<'a, P, C> {
             })
             .map(|(source, path)| (path, source.execution))
             .collect();
+        read_at_place.sort_unstable();
+        let read_at = |path: &P| {
+            let at = read_at_place.binary_search_by_key(&path, |(path, _)| *path);
+            at.ok().map(|at| read_at_place[at].1)
+        };
         for (output, place) in execution.outputs.iter().enumerate() {
             let production = Production {
                 execution: index,
                 output,
-                updates: read_at_place.get(&place.path).copied(),
+                updates: read_at(&place.path),
             };
             self.by_path
-                .entry(&place.path)
+                .entry(place.path.clone())
                 .or_default()
                 .push(production);
             if let Some(hash) = &place.hash {
@@ -296,7 +322,10 @@ impl<'a, P: PlaceKey, C: ContentKey> Linker<'a, P, C> {
         let content_of = |production: &Production| {
             &executions[production.execution].outputs[production.output].hash
         };
-        let at_place = self.by_path.get(&place.path).map_or(&[][..], Vec::as_slice);
+        let at_place = self
+            .by_path
+            .get(&place.path)
+            .map_or(&[][..], SmallVec::as_slice);
         let Some(hash) = &place.hash else {
             return at_place.last().map(|last| (*last, Link::Content));
         };

@@ -75,8 +75,11 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             })
             .collect();
         self.mark_overtaken(&mut states);
-        let stale = self.with_downstream(&states, |index| !self.stale_inputs(index).is_empty());
-        let orphaned = self.with_downstream(&states, |index| self.rests_on_orphan(index));
+        let dependents = self.dependents();
+        let is_stale = |index| !self.stale_inputs(index).is_empty();
+        let stale = self.with_downstream(&states, &dependents, is_stale);
+        let is_orphan = |index| self.rests_on_orphan(index);
+        let orphaned = self.with_downstream(&states, &dependents, is_orphan);
         for (index, state) in states.iter_mut().enumerate() {
             if *state == StepState::Active {
                 if stale.contains(&index) {
@@ -115,16 +118,13 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
 
     fn stale_input(&self, index: usize, input: &Place<P, C>) -> Option<StaleInput<P, C>> {
         let consumed = input.hash.as_ref()?;
-        let own_output = self.executions()[index]
-            .outputs
-            .iter()
-            .find(|output| output.path == input.path);
+        let own = self.production_by(index, &input.path);
         // Below an in-place update the place must still hold the update, not what it read.
-        let expected = match own_output {
-            Some(output) => output.hash.as_ref()?,
+        let expected = match own {
+            Some(own) => self.content(own)?,
             None => consumed,
         };
-        let newest = self.newest_foreign(index, &input.path, own_output.is_some())?;
+        let newest = self.newest_foreign(index, &input.path, own.is_some())?;
         let produced = self.content(newest)?;
         (produced != expected).then(|| StaleInput {
             path: input.path.clone(),
@@ -186,10 +186,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             return false;
         };
         let step_of = |execution: usize| self.executions()[execution].step_number;
-        let base = productions
-            .iter()
-            .find(|production| production.execution == index)
-            .and_then(|own| own.updates);
+        let base = self.production_by(index, path).and_then(|own| own.updates);
         base.is_none_or(|base| step_of(base) != step_of(last.execution))
     }
 
@@ -221,9 +218,9 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     fn with_downstream(
         &self,
         states: &[StepState],
+        dependents: &BTreeMap<u32, BTreeSet<u32>>,
         seed: impl Fn(usize) -> bool,
     ) -> BTreeSet<usize> {
-        let dependents = self.dependents();
         let mut found: BTreeSet<usize> = self
             .latest()
             .values()

@@ -16,7 +16,7 @@ use super::{Style, Terminal, human, paths, shell};
 use crate::lineage::graph::{ContentKey, PlaceKey};
 use crate::lineage::{ArtifactState, ArtifactVersion, Link, SessionGraph, StepState};
 use crate::model::{Digest, JobKind, RawString};
-use crate::store::{JobSummary, ProducedCollection};
+use crate::store::{JobSummary, Names, ProducedCollection};
 
 /// What to show.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,8 +111,11 @@ pub struct DagArtifact {
     pub consumer_steps: BTreeSet<u32>,
     /// At an end of the pipeline.
     pub is_terminal: bool,
-    /// The step that wrote over it.
-    pub superseded_by: Option<u32>,
+    /// The id of what its place holds instead.
+    pub superseded_by: Option<String>,
+    /// For drawing: its place holds something else.
+    #[serde(skip)]
+    pub(super) is_superseded: bool,
     /// The producing job, for drawing.
     #[serde(skip)]
     pub(super) producer_job: i64,
@@ -125,25 +128,24 @@ pub struct DagArtifact {
 }
 
 impl DagView {
-    /// The view of a session: `jobs` has those to be shown by their place in the graph,
-    /// `versions` are the plan's with their names, and of the `collections` that the session
-    /// produced, each is shown as one artifact.
+    /// The view of a session: `jobs` has those to be shown, `versions` are the plan's with their
+    /// names, and of the `collections` that the session produced, each is shown as one artifact.
     pub fn new<P: PlaceKey, C: ContentKey>(
         session_id: Option<i64>,
         graph: &SessionGraph<P, C>,
         plan: &DagPlan<P, C>,
-        jobs: &HashMap<usize, JobSummary>,
+        jobs: &Names<JobSummary>,
         versions: Vec<ArtifactVersion>,
         collections: &[ProducedCollection],
     ) -> Self {
         let options = plan.options;
+        let job_of = |index: usize| graph.executions()[index].job_id;
         let nodes = plan
             .shown
             .iter()
-            .filter_map(|index| Some((*index, jobs.get(index)?)))
+            .filter_map(|index| Some((*index, jobs.get(job_of(*index))?)))
             .map(|(index, job)| node(graph, index, job, plan.states[index]))
             .collect();
-        let job_of = |index: usize| graph.executions()[index].job_id;
         Self {
             session_id,
             total_steps: graph.latest().len(),
@@ -254,7 +256,7 @@ impl<P: PlaceKey, C: ContentKey> DagPlan<P, C> {
         });
         let superseded_artifact_count = versions
             .iter()
-            .filter(|version| version.superseded_by.is_some())
+            .filter(|version| version.is_superseded)
             .count();
         if !with_collections {
             versions.retain(|version| options.show_artifacts || version.is_terminal);

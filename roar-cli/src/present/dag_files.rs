@@ -64,7 +64,8 @@ fn artifact(version: ArtifactVersion, producer_job: i64) -> DagArtifact {
         state: version.state,
         consumer_steps: version.consumer_steps,
         is_terminal: version.is_terminal,
-        superseded_by: version.superseded_by,
+        superseded_by: version.superseded_by.as_ref().and_then(id),
+        is_superseded: version.is_superseded,
         producer_job,
         size_bytes: version.size_bytes,
         files: None,
@@ -95,7 +96,9 @@ impl DagArtifact {
         self.state = self.state.min(version.state);
         self.consumer_steps.extend(version.consumer_steps);
         self.is_terminal &= version.is_terminal;
-        self.superseded_by = self.superseded_by.and(version.superseded_by);
+        // It is others that stand in its place then, one for each file.
+        self.is_superseded &= version.is_superseded;
+        self.superseded_by = None;
         self.size_bytes = self
             .size_bytes
             .zip(version.size_bytes)

@@ -308,7 +308,9 @@ fn legend(view: &DagView, terminal: Terminal) -> String {
         lines.push("[superseded]: something newer took its place".to_owned());
     }
     if has(StepState::Orphaned) || has_artifact(ArtifactState::Orphaned) {
-        lines.push("[orphaned]: its step no longer makes it, or the steps that read its place have not read it".to_owned());
+        lines.push(
+            "[orphaned]: its step no longer makes it, or no other step has read it".to_owned(),
+        );
     }
     if view.nodes.iter().any(|node| node.read_edited) {
         lines.push(

@@ -306,21 +306,48 @@ impl LineageView {
         })
     }
 
+    /// Of the outputs, those on the way to the target: what else the jobs wrote is told by
+    /// `show`. One content is one artifact, whatever its places.
     fn document(&self) -> LineageDocument<'_> {
+        let inputs = self.jobs.iter().flat_map(|job| &job.inputs);
+        let on_the_way: HashSet<ArtifactKey<'_>> = inputs
+            .chain(std::iter::once(&self.target))
+            .map(artifact_key)
+            .collect();
+        let jobs: Vec<JobDocument<'_>> = self
+            .jobs
+            .iter()
+            .map(|job| job_document(job, &on_the_way))
+            .collect();
         let mut seen = HashSet::new();
         let artifacts = self
             .jobs
             .iter()
             .flat_map(|job| job.inputs.iter().chain(&job.outputs))
             .chain(std::iter::once(&self.target))
-            .filter(|place| seen.insert((&place.path, &place.hash)))
+            .filter(|place| on_the_way.contains(&artifact_key(place)))
+            .filter(|place| seen.insert(artifact_key(place)))
             .map(file)
             .collect();
         LineageDocument {
             artifact: file(&self.target),
-            jobs: self.jobs.iter().map(job_document).collect(),
+            jobs,
             artifacts,
         }
+    }
+}
+
+/// What makes an artifact: its content, or the place where that could not be hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum ArtifactKey<'a> {
+    Content(&'a Digest),
+    Place(&'a RawString),
+}
+
+fn artifact_key(place: &Place) -> ArtifactKey<'_> {
+    match &place.hash {
+        Some(hash) => ArtifactKey::Content(hash),
+        None => ArtifactKey::Place(&place.path),
     }
 }
 
@@ -418,7 +445,7 @@ fn file(place: &Place) -> FileDocument<'_> {
     }
 }
 
-fn job_document(job: &LineageJob) -> JobDocument<'_> {
+fn job_document<'a>(job: &'a LineageJob, on_the_way: &HashSet<ArtifactKey<'a>>) -> JobDocument<'a> {
     JobDocument {
         job_uid: job.summary.uid.as_str(),
         step_number: job.summary.step_number,
@@ -427,7 +454,12 @@ fn job_document(job: &LineageJob) -> JobDocument<'_> {
         duration_seconds: job.summary.duration_ns.map(human::seconds),
         exit_code: job.summary.outcome.exit_code,
         inputs: job.inputs.iter().map(file).collect(),
-        outputs: job.outputs.iter().map(file).collect(),
+        outputs: job
+            .outputs
+            .iter()
+            .filter(|output| on_the_way.contains(&artifact_key(output)))
+            .map(file)
+            .collect(),
     }
 }
 

@@ -10,11 +10,11 @@ use crate::model::{Digest, JobKind, JobState, JobUid, RawString};
 
 /// A path, as the database knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PathId(i64);
+pub struct PathId(pub(super) i64);
 
 /// A content, as the database knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContentId(i64);
+pub struct ContentId(pub(super) i64);
 
 /// A job of a session's graph.
 #[derive(Clone, Debug, PartialEq, Eq)]

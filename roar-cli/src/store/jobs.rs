@@ -88,23 +88,8 @@ impl Store {
                 rows.take(limit).collect()
             });
         };
-        let (sql, values) = text_sql(query);
-        let one = format!("SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.id = ?1");
         self.read("list the jobs", || {
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut one = self.connection.prepare_cached(&one)?;
-            let mut rows = statement.query(params_from_iter(values))?;
-            let mut found = Vec::new();
-            let search = TextSearch::new(&pattern);
-            while let Some(row) = rows.next()? {
-                if found.len() >= limit {
-                    break;
-                }
-                if search.matches(row)? {
-                    found.push(one.query_row([row.get::<_, i64>(0)?], summary_row)?);
-                }
-            }
-            Ok(found)
+            self.jobs_with_text(query, &pattern, limit)
         })
     }
 
@@ -182,26 +167,8 @@ pub(super) fn summary_sql(query: &JobQuery) -> (String, Vec<Value>) {
     (sql, values)
 }
 
-/// The statement that gives id, name and arguments of the jobs to be searched for a text. Unless
-/// other conditions leave few of them, these come from an index: jobs are long, and nearly all of
-/// them are only passed by. Sessions follow each other, so that their order is that of the jobs.
-pub(super) fn text_sql(query: &JobQuery) -> (String, Vec<Value>) {
-    let (conditions, values) = conditions(query);
-    let (index, order) = match query {
-        JobQuery {
-            failed_only: false,
-            step: None,
-            ..
-        } => ("INDEXED BY jobs_overview", "j.session_id DESC, j.id DESC"),
-        _ => ("", "j.id DESC"),
-    };
-    let sql = format!(
-        "SELECT j.id, j.name, j.argv FROM jobs j {index} WHERE {conditions} ORDER BY {order}"
-    );
-    (sql, values)
-}
-
-fn conditions(query: &JobQuery) -> (String, Vec<Value>) {
+/// What the jobs of a query fulfil, but for text and limit: SQL and its values.
+pub(super) fn conditions(query: &JobQuery) -> (String, Vec<Value>) {
     let JobQuery {
         session,
         step,
@@ -307,57 +274,4 @@ fn optional<T: serde::de::DeserializeOwned>(
         rusqlite::types::ValueRef::Null => Ok(None),
         _ => json(row, column, from_document).map(Some),
     }
-}
-
-/// Looks for a text in names and commands, letter case ignored.
-struct TextSearch<'a> {
-    /// In lower case.
-    pattern: &'a str,
-    /// Its longest word, if the stored form of a command would have that as it is: most jobs are
-    /// told by it alone, without decoding them.
-    word: Option<&'a [u8]>,
-}
-
-impl<'a> TextSearch<'a> {
-    fn new(pattern: &'a str) -> Self {
-        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        let word = pattern
-            .split(' ')
-            .map(str::as_bytes)
-            .max_by_key(|word| word.len());
-        Self {
-            pattern,
-            word: word.filter(|word| !word.is_empty() && word.iter().copied().all(plain)),
-        }
-    }
-
-    /// Whether a row of id, name and arguments has the text.
-    fn matches(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        let contains = |text: &str| text.to_lowercase().contains(self.pattern);
-        if let rusqlite::types::ValueRef::Text(name) = row.get_ref(1)?
-            && contains(&String::from_utf8_lossy(name))
-        {
-            return Ok(true);
-        }
-        let stored = row.get_ref(2)?.as_bytes().unwrap_or_default();
-        // Letters that are not ASCII may be ASCII ones in lower case.
-        if let Some(word) = self.word
-            && stored.is_ascii()
-            && !contains_ignoring_case(stored, word)
-        {
-            return Ok(false);
-        }
-        let argv: Vec<RawString> = json(row, 2, |text| serde_json::from_str(text))?;
-        let words: Vec<&[u8]> = argv.iter().map(RawString::as_bytes).collect();
-        Ok(contains(&String::from_utf8_lossy(&words.join(&b' '))))
-    }
-}
-
-/// Whether ASCII text contains a lower-case word that is not empty.
-fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
-    let first = word[0];
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|at| {
-        text.get(at..at + word.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(word))
-    })
 }

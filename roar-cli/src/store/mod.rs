@@ -24,6 +24,7 @@ mod files;
 mod graph;
 mod insert;
 mod jobs;
+mod names;
 mod origins;
 mod place;
 mod pop;
@@ -35,6 +36,7 @@ mod schema;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use artifacts::{ArtifactRow, ArtifactUse};
 pub use blobs::Blobs;
@@ -45,5 +47,6 @@ pub use files::{FileRef, JobWithFiles};
 pub use graph::{ContentId, GraphFile, GraphJob, PathId};
 pub use insert::RecordedJob;
 pub use jobs::{JobQuery, JobSummary};
+pub use names::Names;
 pub use origins::JobPlace;
 pub use place::Place;

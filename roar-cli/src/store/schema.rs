@@ -75,6 +75,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_registrations.sql"),
     include_str!("migrations/0006_package_notes_gone.sql"),
     include_str!("migrations/0007_launches.sql"),
+    include_str!("migrations/0008_command_texts.sql"),
 ];
 
 /// The schema of this roar.

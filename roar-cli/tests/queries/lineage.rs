@@ -38,7 +38,7 @@ fn texts() {
     --- stderr
     --- status 0
     ");
-    insta::assert_snapshot!(project.roar(&["lineage", "metrics.json", "-d", "1"]).stdout, @r"
+    insta::assert_snapshot!(project.roar(&["lineage", "metrics.json", "-d", "0"]).stdout, @r"
     Lineage of metrics.json (6e46dd10, 2 B): 1 job
     (there is more above; ask deeper with -d)
 
@@ -102,8 +102,8 @@ fn json_has_the_published_keys() {
         .json();
     assert_eq!(same, lineage);
     for (depth, expected) in [
-        ("0", &[][..]),
-        ("1", &["00000003"]),
+        ("0", &["00000003"][..]),
+        ("1", &["00000001", "00000002", "00000003"]),
         ("2", &["00000001", "00000002", "00000003"]),
     ] {
         let cut = project

@@ -9,6 +9,7 @@ mod lineage;
 mod log;
 mod pop;
 mod project;
+mod published;
 mod quiet;
 mod reset;
 mod show;
