@@ -86,7 +86,7 @@ fn every_key_reaches_the_typed_settings() {
                 (*other.expect("a choice of several")).to_owned()
             }
             (Kind::Choices(words), _) => words[1].to_owned(),
-            (Kind::Number, _) => "7".to_owned(),
+            (Kind::Number, _) => "11".to_owned(),
             (Kind::Text, _) => "another".to_owned(),
             _ => "*.log".to_owned(),
         };
