@@ -113,6 +113,11 @@ fn from_a_hash(users: &Users) {
     let private = ["register", "model.bin", "-y", "--private"];
     Transcript::of(&mut users.a(&private)).succeeds();
     Transcript::of(&mut users.b(&["reproduce", &hash])).exits(1);
+    // Until its owner says otherwise.
+    for (option, status) in [("--public", 0), ("--private", 1)] {
+        Transcript::of(&mut users.a(&["register", "model.bin", "-y", option])).succeeds();
+        Transcript::of(&mut users.b(&["reproduce", &hash])).exits(status);
+    }
 }
 
 #[test]

@@ -370,6 +370,11 @@ fn tell(context: &mut Context, args: &Args, web_url: &str, bundle: &Bundle, sent
     } else {
         "registered"
     });
+    if args.private {
+        context.ui.note("only you see it on the server");
+    } else if args.public {
+        context.ui.note("everyone who can reach the server sees it");
+    }
     if args.json {
         let document = json!({
             "session": bundle.session.hash,

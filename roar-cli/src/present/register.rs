@@ -85,7 +85,7 @@ impl Summary {
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `POST`, `PUT`.
-    pub method: &'static str,
+    pub method: String,
     /// Path and query.
     pub path: String,
     /// To the byte.

@@ -55,8 +55,8 @@ pub struct Client {
 /// A request that would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// `POST`, `PUT`.
-    pub method: &'static str,
+    /// `POST`, `PUT`, `PATCH`.
+    pub method: String,
     /// Path and query.
     pub path: String,
     /// The body, to the byte.
@@ -228,6 +228,15 @@ impl Client {
         }
     }
 
+    /// Changes what a document says.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn patch(&self, path: &str, document: &impl Serialize) -> Result<(), RegisterError> {
+        let body = Body::json(document, &self.redactor);
+        self.send(&Method::PATCH, path, body).map(drop)
+    }
+
     /// Sends a content.
     ///
     /// # Errors
@@ -259,11 +268,7 @@ impl Client {
     ) -> Result<Option<Vec<u8>>, RegisterError> {
         if let Some(kept) = &self.rehearsal {
             kept.borrow_mut().push(Outgoing {
-                method: if *method == Method::PUT {
-                    "PUT"
-                } else {
-                    "POST"
-                },
+                method: method.as_str().to_owned(),
                 path: path.to_owned(),
                 body: body.bytes().to_vec(),
                 removed: body.removed,

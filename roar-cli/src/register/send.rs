@@ -4,7 +4,7 @@ use glaas_api::artifacts::{ArtifactBatch, ArtifactsCreated, BATCH_BYTES};
 use glaas_api::blobs::{Missing, MissingRequest};
 use glaas_api::jobs::{FileLink, JobBatch, JobRequest, JobsCreated, LinkRequest, MAX_LINKS};
 use glaas_api::paths;
-use glaas_api::sessions::SessionCreated;
+use glaas_api::sessions::{SessionChange, SessionCreated};
 
 use super::bundle::{Bundle, batches};
 use super::client::Client;
@@ -71,6 +71,12 @@ pub fn send(
             created: true,
         },
     )?;
+    if let Some(visibility) = bundle.session.visibility.filter(|_| !created.created)
+        && features.reproduction
+    {
+        // One that is there keeps what it has until it is told otherwise.
+        client.patch(&paths::session(session), &SessionChange { visibility })?;
+    }
     if created.created {
         memory.forget(session)?;
     } else if memory.has(session, WHOLE)? {
