@@ -86,7 +86,9 @@ impl From<RegisterError> for CommandError {
     fn from(error: RegisterError) -> Self {
         let hints = hints(&error);
         let mut failure = match &error {
-            RegisterError::Unreachable { .. } | RegisterError::Store(_) => {
+            RegisterError::Unreachable { .. }
+            | RegisterError::BrokeOff { .. }
+            | RegisterError::Store(_) => {
                 Self::user("the lineage server could not be used").because(error)
             }
             other => Self::user(other.to_string()),
@@ -103,7 +105,7 @@ fn hints(error: &RegisterError) -> Vec<String> {
         RegisterError::Address(_) => hint("set it with: roar config set glaas.url https://…"),
         RegisterError::Unreachable { .. } => vec![
             "is it running, and is this its address? roar config get glaas.url".to_owned(),
-            "nothing is lost: the same command goes on where it stopped".to_owned(),
+            "what was sent is not lost: the same command goes on where it stopped".to_owned(),
         ],
         RegisterError::Redirected { to, .. } => {
             vec![format!(

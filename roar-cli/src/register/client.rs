@@ -352,17 +352,12 @@ impl Client {
         let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok());
         let mut content = Vec::new();
         let mut taken = answer.take(limit_bytes + 1);
-        taken.read_to_end(&mut content).map_err(|error| {
-            // A connection that broke within the answer.
-            RegisterError::Refused {
+        taken
+            .read_to_end(&mut content)
+            .map_err(|source| RegisterError::BrokeOff {
                 server: self.base.clone(),
-                status: StatusCode::BAD_GATEWAY.as_u16(),
-                code: None,
-                message: format!("the answer broke off: {error}"),
-                candidates: Vec::new(),
-                retry_after: None,
-            }
-        })?;
+                source,
+            })?;
         if content.len() as u64 > limit_bytes {
             return Err(RegisterError::TooLarge {
                 server: self.base.clone(),

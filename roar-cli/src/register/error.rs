@@ -18,6 +18,14 @@ pub enum RegisterError {
         /// Why not.
         source: reqwest::Error,
     },
+    /// The connection broke within the answer, or the rest of it took too long.
+    #[error("the answer of {server} broke off")]
+    BrokeOff {
+        /// Its address.
+        server: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The server sent the request elsewhere: a signed request follows nobody.
     #[error("{server} redirects to {to}")]
     Redirected {
@@ -124,13 +132,20 @@ impl RegisterError {
 
     /// Whether an answer was waited for in vain: asking again would take as long.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Unreachable { source, .. } if source.is_timeout())
+        match self {
+            Self::Unreachable { source, .. } => source.is_timeout(),
+            Self::BrokeOff { source, .. } => {
+                let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
+                inner.is_some_and(reqwest::Error::is_timeout)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the same request may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::BrokeOff { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
             _ => false,
         }
