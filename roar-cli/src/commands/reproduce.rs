@@ -14,10 +14,10 @@ use super::reference;
 use super::{Context, connection, gather, init};
 use crate::error::CommandError;
 use crate::model::{Digest, HashPrefix, PortableLineage};
-use crate::present::Terminal;
 use crate::present::reproduce::{Outlook, PlanView, progress_line};
 use crate::present::script;
 use crate::present::verdict::VerdictView;
+use crate::present::{Terminal, inert};
 use crate::project::Project;
 use crate::register::client::Client;
 use crate::register::fetch;
@@ -150,7 +150,13 @@ fn refuse_the_impossible(plan: &Plan, outlook: &Outlook) -> Result<(), CommandEr
         .collect();
     reasons.extend(outlook.gaps.iter().cloned());
     let missing = plan.inputs.iter().zip(&outlook.presences);
-    reasons.extend(missing.filter_map(|(input, presence)| inputs::obstacle(input, presence)));
+    let missing: Vec<String> = missing
+        .filter_map(|(input, presence)| inputs::obstacle(input, presence))
+        .collect();
+    if !missing.is_empty() {
+        reasons.extend(missing);
+        reasons.push("inputs that are elsewhere here are found with: --inputs FOLDER".to_owned());
+    }
     if reasons.is_empty() {
         return Ok(());
     }
@@ -193,6 +199,16 @@ fn carry_out(
     if args.package_sync
         && let Some(others) = &outlook.other_packages
     {
+        let names: Vec<String> = others
+            .iter()
+            .map(|other| format!("{}={}", other.name, other.wanted))
+            .collect();
+        if !names.is_empty() {
+            let names = names.join(" ");
+            context
+                .ui
+                .note(&format!("installing system packages: {}", inert(&names)));
+        }
         machine::install_packages(others, args.dpkg_any_version)?;
     }
     let ui = &context.ui;
@@ -218,11 +234,11 @@ fn carry_out(
                 plan,
                 step,
                 &format!("ended with status {status}"),
-                &out,
+                &project.root,
             ));
         }
         Ending::TimedOut { step } => {
-            return Err(failed(plan, step, "took too long", &out));
+            return Err(failed(plan, step, "took too long", &project.root));
         }
     }
     let made = reproduction.made_jobs(&state)?;
@@ -399,10 +415,7 @@ impl Known {
                     Err(error) => error,
                 }
             }
-            None => CommandError::user(format!(
-                "'{}' is no file, and no hash",
-                crate::present::inert(text)
-            )),
+            None => CommandError::user(format!("'{}' is no file, and no hash", inert(text))),
         };
         let prefix = if is_hash {
             text.to_ascii_lowercase()

@@ -120,10 +120,14 @@ impl PlanView<'_> {
             let state = match &self.outlook.other_packages {
                 None => "whether they are here cannot be told".to_owned(),
                 Some(others) if others.is_empty() => "all here at their versions".to_owned(),
-                Some(others) => format!(
-                    "{} missing or of another version here (--package-sync installs them)",
-                    others.len()
-                ),
+                Some(others) => {
+                    let names: Vec<String> = others.iter().map(other_package).collect();
+                    format!(
+                        "{} not here or of another version (--package-sync installs them): {}",
+                        others.len(),
+                        self.listed(&names)
+                    )
+                }
             };
             facts.push(("system", format!("{total}, {state}")));
         }
@@ -421,6 +425,14 @@ impl PlanView<'_> {
             "problems": problems,
         }))
     }
+}
+
+fn other_package(other: &OtherPackage) -> String {
+    let OtherPackage { name, wanted, here } = other;
+    let here = here
+        .as_ref()
+        .map_or(String::new(), |here| format!(" ({here} here)"));
+    inert(&format!("{name} {wanted}{here}"))
 }
 
 /// How the Python is had.

@@ -123,7 +123,10 @@ impl Plan {
                 problems.push(Problem {
                     weight: Weight::Impossible,
                     steps: Vec::new(),
-                    text: format!("no recorded job made {}: it is a raw input", target.path),
+                    text: format!(
+                        "no recorded job made {}: it is a raw input",
+                        name_of(&target)
+                    ),
                 });
             }
         }
@@ -210,6 +213,14 @@ impl Plan {
     pub fn digest(&self) -> Digest {
         let text = serde_json::to_vec(&self.lineage).unwrap_or_default();
         Digest::from_bytes(blake3::hash(&text).as_bytes())
+    }
+}
+
+/// The path, else the hash.
+fn name_of(file: &PortableFile) -> String {
+    match file.hash() {
+        Some(hash) if file.path.as_bytes().is_empty() => hash.short().to_owned(),
+        _ => file.path.to_string(),
     }
 }
 
