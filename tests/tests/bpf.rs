@@ -16,7 +16,7 @@ use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::transcript::Transcript;
 use roar_tests::workload::tools::{self, Tool};
 use roar_tests::workload::{
-    Build, Workload, check_each, compare, crossing, everyday, program, rare, table,
+    self, Build, Workload, check_each, compare, crossing, everyday, program, rare, table,
 };
 
 /// Runs a command in a project under roar; tells the record.
@@ -162,6 +162,33 @@ fn rare_ways() {
 #[test]
 fn names_that_cross_links_and_mounts() {
     check_table(&crossing::all());
+}
+
+/// A symbolic link that was there before and goes at once: the record has the name that it led to,
+/// or says that it does not know it.
+#[test]
+fn a_link_from_before_that_goes_at_once() {
+    if !met(&[Need::Bpf, Need::Workloads]) {
+        return;
+    }
+    for script in [
+        "mv old folder-link/new; rm folder-link",
+        "mv old folder-link/new; ln -sfn many folder-link",
+        "mv old folder-link/new; mv folder-link elsewhere",
+    ] {
+        let project = Project::empty();
+        workload::prepare(&project);
+        project.init();
+        let argv = ["sh", "-c", script].map(OsString::from);
+        let record = record(&project, &argv).unwrap_or_else(|told| panic!("{told}"));
+        let files = record.files_under(project.root());
+        let is_right = files.outputs.contains(Path::new("folder/new"));
+        assert!(
+            is_right || !record.is_complete(),
+            "{script}: {}",
+            files.describe()
+        );
+    }
 }
 
 #[test]

@@ -108,12 +108,14 @@ pub fn finish_all(compiler: &str, folder: &Path) {
     for entry in fs::read_dir(sources()).expect("the sources can be listed") {
         let source = entry.expect("the sources can be listed").path();
         let name = source.file_stem().unwrap_or_default().to_string_lossy();
-        let builds: &[Build] = match (&*name, source.extension().is_some_and(|e| e == "c")) {
-            (_, false) => &[Build::Go],
-            ("bits32", _) if is_x86 => &[Build::Bits32],
+        let extension = source.extension().unwrap_or_default().to_string_lossy();
+        let builds: &[Build] = match (&*name, &*extension) {
+            (_, "go") => &[Build::Go],
+            ("bits32", "c") if is_x86 => &[Build::Bits32],
             // The second is a library.
-            ("bits32" | "nvml", _) => &[],
-            _ => &[Build::Dynamic, Build::Static],
+            ("bits32" | "nvml", "c") => &[],
+            (_, "c") => &[Build::Dynamic, Build::Static],
+            _ => &[],
         };
         for build in builds {
             let finished = finished(folder, &name, *build);

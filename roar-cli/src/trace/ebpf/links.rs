@@ -1,7 +1,7 @@
 //! Symbolic links, as the job makes and changes them: when a name is read, what is on disk may
 //! be newer than the call that the name was given to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::text::joined;
@@ -12,14 +12,16 @@ use crate::model::RawString;
 struct Known {
     /// Where it leads; none once it is no link any more.
     target: Option<Vec<u8>>,
-    /// The batch in which it was read from disk; none when the job's own calls told of it.
-    read_in: Option<u64>,
+    /// What was read from disk, and in which batch; none when the job's own calls told of it.
+    read: Option<(u64, Vec<u8>)>,
 }
 
 /// Links by their real path.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     known: BTreeMap<Vec<u8>, Known>,
+    /// What was no link on disk in this batch.
+    plain: HashSet<Vec<u8>>,
     batch: u64,
 }
 
@@ -31,7 +33,7 @@ pub(super) enum Effect {
     /// From now on the name leads elsewhere.
     Changed,
     /// As before; and where it led when names of this batch went through it is not certain,
-    /// because the disk was asked, which may have been ahead.
+    /// because the disk was asked, which was ahead.
     Doubtful,
 }
 
@@ -39,27 +41,31 @@ impl Links {
     /// What is read from disk from now on is newer than every call told of so far.
     pub(super) fn next_batch(&mut self) {
         self.batch += 1;
+        self.plain.clear();
     }
 
     /// The job made a link.
     pub(super) fn made(&mut self, path: &[u8], target: &[u8]) -> Effect {
-        let effect = self.doubt(path).unwrap_or(Effect::Changed);
-        self.set(path.to_vec(), Some(target.to_vec()));
-        effect
+        self.put(path, Some(target.to_vec()))
     }
 
-    /// The job removed a name, of whatever it was.
+    /// The job removed a name, of whatever it was but a directory.
     pub(super) fn removed(&mut self, path: &[u8]) -> Effect {
-        let Some(effect) = self.doubt(path) else {
-            return Effect::None;
-        };
-        self.set(path.to_vec(), None);
-        effect
+        if self.plain.contains(path) {
+            // Names went through it, so that it was a link then, and gone when it was looked for.
+            return Effect::Doubtful;
+        }
+        match self.known.get_mut(path) {
+            None => Effect::None,
+            Some(known) => {
+                known.target = None;
+                Effect::Changed
+            }
+        }
     }
 
     /// The job moved a name, of a link, of a folder of links, or of anything else.
     pub(super) fn moved(&mut self, from: &[u8], to: &[u8]) -> Effect {
-        let mut effect = self.removed(to);
         let below = joined(from, b"");
         let inside = self.known.range(below.clone()..);
         let inside: Vec<_> = inside
@@ -67,15 +73,26 @@ impl Links {
             .take_while(|path| path.starts_with(&below))
             .chain(self.known.contains_key(from).then(|| from.to_vec()))
             .collect();
+        let mut effect = if inside.is_empty() {
+            Effect::None
+        } else {
+            Effect::Changed
+        };
+        if self.plain.contains(from) && on_disk(to).is_some() {
+            effect = Effect::Doubtful;
+        }
+        if inside.last().is_none_or(|last| last != from) && self.known.contains_key(to) {
+            // Whatever it led to.
+            effect = self.put(to, None);
+        }
         for path in inside {
-            let doubt = self.doubt(&path).unwrap_or(Effect::None);
-            if effect != Effect::Doubtful {
-                effect = doubt;
+            let target = match self.known.get_mut(&path) {
+                Some(known) => known.target.take(),
+                None => None,
+            };
+            if self.put(&[to, &path[from.len()..]].concat(), target) == Effect::Doubtful {
+                effect = Effect::Doubtful;
             }
-            let target = self.known.get(&path).and_then(|known| known.target.clone());
-            let moved = [to, &path[from.len()..]].concat();
-            self.set(path, None);
-            self.set(moved, target);
         }
         effect
     }
@@ -85,31 +102,42 @@ impl Links {
         if let Some(known) = self.known.get(path) {
             return known.target.clone();
         }
-        let link = RawString::new(path).to_os_string();
-        let target = std::fs::read_link(Path::new(&link)).ok()?;
-        let target = RawString::from_path(&target).as_bytes().to_vec();
+        let Some(target) = on_disk(path) else {
+            self.plain.insert(path.to_vec());
+            return None;
+        };
         let known = Known {
             target: Some(target.clone()),
-            read_in: Some(self.batch),
+            read: Some((self.batch, target.clone())),
         };
         self.known.insert(path.to_vec(), known);
         Some(target)
     }
 
-    fn set(&mut self, path: Vec<u8>, target: Option<Vec<u8>>) {
-        let read_in = None;
-        self.known.insert(path, Known { target, read_in });
-    }
-
-    /// What it means that a known name changes; none when it is not known.
-    fn doubt(&self, path: &[u8]) -> Option<Effect> {
-        let known = self.known.get(path)?;
-        Some(if known.read_in == Some(self.batch) {
+    /// From now on a name is a link, or none.
+    fn put(&mut self, path: &[u8], target: Option<Vec<u8>>) -> Effect {
+        let known = Known {
+            target: target.clone(),
+            read: None,
+        };
+        let before = self.known.insert(path.to_vec(), known);
+        // Names may have been read by what it becomes only now.
+        let (Some(target), Some(before)) = (target, before) else {
+            return Effect::Changed;
+        };
+        if before.read == Some((self.batch, target)) {
             Effect::Doubtful
         } else {
             Effect::Changed
-        })
+        }
     }
+}
+
+/// Where a link on disk leads now.
+fn on_disk(path: &[u8]) -> Option<Vec<u8>> {
+    let link = RawString::new(path).to_os_string();
+    let target = std::fs::read_link(Path::new(&link)).ok()?;
+    Some(RawString::from_path(&target).as_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -132,16 +160,34 @@ mod tests {
     #[test]
     fn a_link_that_changes_right_after_it_was_read() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = folder.path().join("link");
-        std::os::unix::fs::symlink("target", &path).expect("a link can be made");
-        let path = RawString::from_path(&path);
-        let mut links = Links::default();
-        assert_eq!(links.target(path.as_bytes()), Some(b"target".to_vec()));
-        assert_eq!(links.removed(path.as_bytes()), Effect::Doubtful);
-        let mut links = Links::default();
-        assert_eq!(links.target(path.as_bytes()), Some(b"target".to_vec()));
+        let place = folder.path().join("link");
+        std::os::unix::fs::symlink("target", &place).expect("a link can be made");
+        let place = RawString::from_path(&place);
+        let path = place.as_bytes();
+        let read = || {
+            let mut links = Links::default();
+            assert_eq!(links.target(path), Some(b"target".to_vec()));
+            links
+        };
+        // Only a link that is made later, and alike, may be the one that was read.
+        for (target, effect) in [(b"target", Effect::Doubtful), (b"others", Effect::Changed)] {
+            let mut links = read();
+            assert_eq!(links.removed(path), Effect::Changed);
+            assert_eq!(links.made(path, target), effect);
+            let mut links = read();
+            links.made(b"/no/link", target);
+            assert_eq!(links.moved(b"/no/link", path), effect);
+        }
+        assert_eq!(read().moved(b"/no/file", path), Effect::Changed);
+        let mut links = read();
         links.next_batch();
-        assert_eq!(links.made(path.as_bytes(), b"other"), Effect::Changed);
-        assert_eq!(links.target(path.as_bytes()), Some(b"other".to_vec()));
+        assert_eq!(links.made(path, b"other"), Effect::Changed);
+        assert_eq!(links.target(path), Some(b"other".to_vec()));
+        // It was gone when names that had led through it were read.
+        let mut links = Links::default();
+        assert_eq!(links.target(b"/no/directory"), None);
+        assert_eq!(links.removed(b"/no/directory"), Effect::Doubtful);
+        assert_eq!(links.target(b"/no/moved"), None);
+        assert_eq!(links.moved(b"/no/moved", path), Effect::Doubtful);
     }
 }

@@ -121,7 +121,7 @@ impl Places {
         self.note(effect)
     }
 
-    /// The job removed a name.
+    /// The job removed a name, not a directory's.
     pub(super) fn removed(&mut self, path: &RawString) -> bool {
         let effect = self.links.removed(path.as_bytes());
         self.note(effect)
@@ -138,6 +138,11 @@ impl Places {
             self.directories.clear();
         }
         effect == Effect::Doubtful
+    }
+
+    /// A process ended; its number may be another's next.
+    pub(super) fn ended(&mut self, process: u32) {
+        self.roots.remove(&process);
     }
 
     /// Sees to it that a mount is known, if it still can be.
@@ -209,7 +214,7 @@ impl Places {
         } else {
             let mut walk = Walk::new(key.1.clone(), way);
             self.walk(view, process, &root, &mut walk)?;
-            if !walk.is_personal {
+            if !walk.is_personal && root == b"/" {
                 self.directories.insert(key, walk.at.clone());
             }
             walk.at
@@ -226,7 +231,9 @@ impl Places {
 
     /// The root of the process, as its view shows it: where its absolute names count from.
     fn root(&mut self, view: View, process: u32, start: &[u8], is_absolute: bool) -> Vec<u8> {
-        if is_absolute && start != b"/" {
+        if is_absolute && start == b"/" {
+            self.roots.remove(&process);
+        } else if is_absolute {
             self.roots.insert(process, start.to_vec());
         }
         match self.roots.get(&process) {

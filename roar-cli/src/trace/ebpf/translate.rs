@@ -92,6 +92,7 @@ impl Translator {
                 parent: (*parent != 0).then_some(ProcessId(*parent)),
             },
             Body::Exit { code } => {
+                self.places.ended(record.process);
                 self.core_files += u64::from(code & CORE_DUMPED != 0 && keeps_core_files());
                 exited(*code)
             }
@@ -230,7 +231,7 @@ impl Translator {
             }
             name_op::UNLINK | name_op::RMDIR => {
                 let path = places.path_of(&name.first, process)?;
-                let is_doubtful = places.removed(&path);
+                let is_doubtful = name.op == name_op::UNLINK && places.removed(&path);
                 self.doubt(is_doubtful);
                 return Ok(Some(EventKind::Removed { path }));
             }
