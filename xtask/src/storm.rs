@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// How many files a storm makes, about (5 KiB of memory each)
     #[arg(long, default_value_t = 1_000_000)]
     files: u32,
+
+    /// How many processes beside the writers do nothing but run
+    #[arg(long, default_value_t = 0)]
+    load: u32,
 
     /// A folder of the file system to use
     #[arg(long, default_value = "/dev/shm")]
@@ -50,10 +54,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let storm = Storm::prepare(args)?;
     let events = storm.events_per_file()?;
     console::heading(&format!(
-        "{} storms of {} files by {WRITERS} writers in {}; {events:.3} events a file",
+        "{} storms of {} files by {WRITERS} writers in {}, {} processes beside; \
+         {events:.3} events a file",
         args.storms,
         storm.files(),
-        args.folder.display()
+        args.folder.display(),
+        args.load
     ));
     console::line("storm  recorded  lost  files/s bare  files/s traced  ratio");
     let mut ratios = Vec::new();
@@ -90,8 +96,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// There as long as the load is to go on.
+const LOAD: &str = "load";
+
 /// Everything that a storm needs.
 struct Storm {
+    load: u32,
     roar: PathBuf,
     writers: PathBuf,
     files_each: u32,
@@ -113,6 +123,7 @@ impl Storm {
             .tempdir_in(&args.folder)
             .with_context(|| format!("cannot use {}", args.folder.display()))?;
         let storm = Self {
+            load: args.load,
             roar,
             writers,
             files_each: args.files / WRITERS,
@@ -146,25 +157,31 @@ impl Storm {
 
     /// Runs the writers by themselves; tells the seconds.
     fn bare(&self) -> Result<f64> {
+        let load = self.begin_load()?;
         let since = Instant::now();
         process::quietly(
             self.command(&self.writers)
                 .args(Self::arguments(self.files_each)),
         )?;
         let seconds = since.elapsed().as_secs_f64();
+        fs::remove_file(self.project.path().join(LOAD)).context("cannot end the load")?;
+        end(load)?;
         self.clear()?;
         Ok(seconds)
     }
 
     /// Runs the writers under roar; reads the record.
     fn traced(&self, files_each: u32, environment: &[(&str, &Path)]) -> Result<Shown> {
+        let load = self.begin_load()?;
+        // The load ends with the writers: what roar does afterwards can lose nothing.
         process::quietly(
             self.command(&self.roar)
-                .args(["run", "-q"])
+                .args(["run", "-q", "sh", "-c", "\"$0\" \"$@\" && rm load"])
                 .arg(&self.writers)
                 .args(Self::arguments(files_each))
                 .envs(environment.iter().copied()),
         )?;
+        end(load)?;
         self.clear()?;
         let newest = process::output(self.command(&self.roar).args(["log", "--json", "-n", "1"]))?;
         let newest: serde_json::Value = serde_json::from_str(&newest)?;
@@ -196,7 +213,24 @@ impl Storm {
         Ok(f64::from(lines) / f64::from(files_each * WRITERS))
     }
 
+    /// Starts processes that run until [`LOAD`] is gone.
+    fn begin_load(&self) -> Result<Vec<Child>> {
+        fs::write(self.project.path().join(LOAD), "").context("cannot begin the load")?;
+        let script = "while [ -e load ]; do :; done";
+        let start = |_| self.command(Path::new("sh")).args(["-c", script]).spawn();
+        let load = (0..self.load).map(start).collect::<Result<_, _>>();
+        load.context("cannot start the load")
+    }
+
     fn clear(&self) -> Result<()> {
         fs::remove_dir_all(self.project.path().join("made")).context("cannot remove the files")
     }
+}
+
+/// Waits for the load, which is told to end.
+fn end(load: Vec<Child>) -> Result<()> {
+    for mut process in load {
+        process.wait().context("cannot wait for the load")?;
+    }
+    Ok(())
 }
