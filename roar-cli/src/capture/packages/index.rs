@@ -28,10 +28,11 @@ pub(super) struct Index {
     start: usize,
 }
 
-const FORM: &[u8; 8] = b"owners 3";
+const FORM: &[u8; 8] = b"owners 4";
 const HEAD: usize = FORM.len() + 4;
 
-/// The first eight bytes are the path's hash, the others the package's place in the list.
+/// The first eight bytes are the path's hash (big-endian, so that they are in its order), the others
+/// the package's place in the list.
 const ENTRY: usize = 12;
 
 impl Index {
@@ -69,7 +70,7 @@ impl Index {
         document.extend_from_slice(&(text.len() as u32).to_le_bytes());
         document.extend_from_slice(text.as_bytes());
         for (hash, place) in entries {
-            document.extend_from_slice(&hash.to_le_bytes());
+            document.extend_from_slice(&hash.to_be_bytes());
             document.extend_from_slice(&place.to_le_bytes());
         }
         Self {
@@ -98,11 +99,10 @@ impl Index {
     /// The owner of a path.
     pub(super) fn owner(&self, path: &str) -> Option<&Package> {
         let entries = self.document.get(self.start..)?.as_chunks::<ENTRY>().0;
-        let hash_of = |entry: &[u8; ENTRY]| {
-            let [a, b, c, d, e, f, g, h, ..] = *entry;
-            u64::from_le_bytes([a, b, c, d, e, f, g, h])
-        };
-        let place = entries.binary_search_by_key(&hash(path), hash_of).ok()?;
+        let wanted = hash(path).to_be_bytes();
+        let place = entries
+            .binary_search_by(|entry| entry[..wanted.len()].cmp(&wanted))
+            .ok()?;
         let [.., a, b, c, d] = entries[place];
         self.packages.get(u32::from_le_bytes([a, b, c, d]) as usize)
     }
@@ -110,8 +110,9 @@ impl Index {
 
 /// The hash that stands for a path.
 pub(super) fn hash(path: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(path.as_bytes()).as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    let hash = blake3::hash(path.as_bytes());
+    let first = hash.as_bytes().first_chunk();
+    first.map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Paths as they are where a merged `/usr` has links for `/bin`, `/lib` and their like: packages may
