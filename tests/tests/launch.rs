@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
@@ -141,6 +141,8 @@ fn training(kind: &str, launcher: &[&str], script: &str, ranks: u64) {
         // torch 1.13 on Python 3.11 chokes on its own default, which is neither (`Std` has no zero).
         .env("PET_REDIRECTS", "1")
         .env("PET_TEE", "1")
+        // Looks for ranks that have ended every second, not every five.
+        .env("PET_MONITOR_INTERVAL", "1")
         .args(["run", "-q"])
         .args(launcher)
         .arg("train.py");
@@ -233,6 +235,7 @@ fn two_nodes_of_one_torchrun() {
                 .env("OMP_NUM_THREADS", "1")
                 .env("PET_REDIRECTS", "1")
                 .env("PET_TEE", "1")
+                .env("PET_MONITOR_INTERVAL", "1")
                 .args(["run", "-q", "torchrun", "--nnodes=2", "--nproc_per_node=1"])
                 .args([
                     "--rdzv_id=night",
@@ -240,6 +243,8 @@ fn two_nodes_of_one_torchrun() {
                     &endpoint,
                     "train.py",
                 ]);
+            // The second node tries to be the first, and says that it cannot.
+            command.stderr(Stdio::null());
             command.spawn().expect("roar can be started")
         })
         .collect();
@@ -275,6 +280,7 @@ fn so_is_accelerate() {
             "--mixed_precision=no",
             "--dynamo_backend=no",
             "--tee=1",
+            "--monitor_interval=1",
         ];
         training("accelerate", &launcher, ACCELERATE, 2);
     }
