@@ -2,8 +2,9 @@
 //! the processor. A project that was made a moment ago finds what another one's run looked up.
 //!
 //! Each note stands beside the state that its source had, and counts only while the source has it.
-//! The folder is `$XDG_CACHE_HOME/roar` or `~/.cache/roar`. What stands there is believed only
-//! where nobody but this user can have written it; under sudo this user is the one who typed
+//! The folder is `$XDG_CACHE_HOME/roar` or `~/.cache/roar`, or one of the project's where neither can be
+//! written (services and containers without a home). What stands there is believed only where
+//! nobody but this user can have written it; under sudo this user is the one who typed
 //! the command, since roar became that user before it came here.
 //!
 //! A note is a file: a line for the form, a line for the state, then the document. It is put into place
@@ -38,8 +39,9 @@ struct Note {
 }
 
 impl Notes {
-    /// Those of the user who runs roar, by the user's variables.
-    pub fn of_user(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// Those of the user who runs roar, by the user's variables; in the folder `otherwise` where that
+    /// user has no place for them.
+    pub fn of_user(variable: impl Fn(&str) -> Option<OsString>, otherwise: PathBuf) -> Self {
         let absolute = |name: &str| {
             variable(name)
                 .map(PathBuf::from)
@@ -47,7 +49,11 @@ impl Notes {
         };
         let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
         Self {
-            folder: caches.map(|caches| caches.join("roar")),
+            folder: caches
+                .map(|caches| caches.join("roar"))
+                .into_iter()
+                .chain([otherwise])
+                .find(|folder| can_keep(folder)),
             held: Mutex::default(),
         }
     }
@@ -119,6 +125,30 @@ impl Notes {
     }
 }
 
+/// Whether notes can be kept in a folder, which is made where it is not there.
+fn can_keep(folder: &Path) -> bool {
+    #[cfg(unix)]
+    let is_writable = |folder: &Path| {
+        let write = rustix::fs::Access::WRITE_OK;
+        rustix::fs::access(folder, write).is_ok()
+    };
+    #[cfg(not(unix))]
+    let is_writable = |_: &Path| true;
+    let is_own = |folder: &Path| folder.symlink_metadata().is_ok_and(|m| is_own(&m));
+    make(folder).is_ok() && is_own(folder) && is_writable(folder)
+}
+
+fn make(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 /// Opens a note that nobody else can have written.
 fn open(path: &Path) -> Option<fs::File> {
     if !is_own(&path.parent()?.symlink_metadata().ok()?) {
@@ -153,13 +183,7 @@ fn is_own(metadata: &fs::Metadata) -> bool {
 
 fn write(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
+    make(folder)?;
     if !is_own(&folder.symlink_metadata()?) {
         return Err(std::io::ErrorKind::PermissionDenied.into());
     }
@@ -194,7 +218,27 @@ mod tests {
 
     fn notes_in(folder: &Path) -> Notes {
         let folder = folder.as_os_str().to_owned();
-        Notes::of_user(|name| (name == "XDG_CACHE_HOME").then(|| folder.clone()))
+        let otherwise = PathBuf::from("/proc/no/such/folder");
+        Notes::of_user(
+            |name| (name == "XDG_CACHE_HOME").then(|| folder.clone()),
+            otherwise,
+        )
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_has_no_place_keeps_them_with_the_project() {
+        let project = tempfile::tempdir().expect("a folder");
+        let otherwise = project.path().join("notes");
+        for home in [None, Some("relative"), Some("/proc/no/such/folder")] {
+            let variable = |name: &str| (name == "HOME").then(|| Some(home?.into())).flatten();
+            let notes = Notes::of_user(variable, otherwise.clone());
+            assert_eq!(notes.folder.as_ref(), Some(&otherwise), "{home:?}");
+        }
+        let home = tempfile::tempdir().expect("a folder");
+        let variable = |name: &str| (name == "HOME").then(|| home.path().into());
+        let notes = Notes::of_user(variable, otherwise);
+        assert_eq!(notes.folder, Some(home.path().join(".cache/roar")));
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl<'a> Runner<'a> {
         let early = std::mem::take(early);
         let kernel_log = (settings.logging.level == LogLevel::Debug)
             .then(|| KernelLog(Box::new(|line| Ui::from_environment().note(line))));
-        let notes = Arc::new(Notes::of_user(|name| std::env::var_os(name)));
+        let notes = Arc::new(Notes::of_user(
+            |name| std::env::var_os(name),
+            project.directory().join("notes"),
+        ));
         // The surroundings are looked at while the kernel checks the programs.
         let (tracer, code, host, facts) = std::thread::scope(|scope| {
             let tracer = scope.spawn(|| {
