@@ -134,6 +134,7 @@ fn registered_as_one_thing() {
     let (session, uid) = (&jobs[0]["session_hash"], &jobs[0]["job_uid"]);
     let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
     let page = server.page(&format!("/job/{}/{}", text(session), text(uid)));
+    let page = String::from_utf8_lossy(&page);
     assert!(page.contains("collection of 150 files"), "{page}");
     assert!(!page.contains("data/7.txt"), "{page}");
     // Each member by its own hash.
