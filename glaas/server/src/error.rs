@@ -87,7 +87,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NotFound => Self::not_found(),
             StoreError::Refused(words) => Self::invalid(words),
-            error if error.is_conflict() || matches!(error, StoreError::Unavailable(_)) => {
+            error if error.is_conflict() || error.is_outage() => {
                 tracing::warn!(%error, "the database cannot serve");
                 let mut answer = Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::app::{App, Shared, router};
 use crate::settings::Settings;
-use crate::store::{Database, replay};
+use crate::store::{Database, replay, web_sessions};
 use crate::{clock, in_write};
 
 /// How long the headers of a request may take to arrive, a connection without a request included.
@@ -56,13 +56,13 @@ pub async fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<(), Str
     );
     ready(&app.base_url);
     let cleaning = tokio::spawn(clean(Arc::clone(&app)));
-    accept(&app, &listener, ended()).await;
+    accept(&app, listener, ended()).await;
     cleaning.abort();
     Ok(())
 }
 
-/// Takes connections until `end`.
-pub async fn accept(app: &App, listener: &TcpListener, end: impl Future<Output = ()>) {
+/// Takes connections until `end`; from then on callers are refused.
+pub async fn accept(app: &App, listener: TcpListener, end: impl Future<Output = ()>) {
     let routes = router(app);
     let connections = Arc::new(Semaphore::new(app.settings.max_connections));
     let graceful = GracefulShutdown::new();
@@ -109,6 +109,7 @@ pub async fn accept(app: &App, listener: &TcpListener, end: impl Future<Output =
             drop(permit);
         });
     }
+    drop(listener);
     tracing::info!("ending: waiting for answers to finish");
     if tokio::time::timeout(END_PATIENCE, graceful.shutdown())
         .await
@@ -140,16 +141,17 @@ async fn ended() {
     }
 }
 
-/// Removes signatures whose time is over.
+/// Removes signatures and sign-ins whose time is over.
 async fn clean(app: App) {
     loop {
         tokio::time::sleep(CLEANING).await;
         let now = clock::now_ms();
-        let forgotten: Result<u64, crate::store::StoreError> =
-            in_write!(app.database, tx => replay::forget(tx, now).await);
+        let forgotten: Result<u64, crate::store::StoreError> = in_write!(app.database, tx => async {
+                Ok(replay::forget(tx, now).await? + web_sessions::forget(tx, now).await?)
+            }.await);
         match forgotten {
-            Ok(count) => tracing::debug!(count, "old signatures forgotten"),
-            Err(error) => tracing::warn!(%error, "cannot forget old signatures"),
+            Ok(count) => tracing::debug!(count, "old signatures and sign-ins forgotten"),
+            Err(error) => tracing::warn!(%error, "cannot forget old signatures and sign-ins"),
         }
     }
 }

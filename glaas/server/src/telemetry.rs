@@ -51,7 +51,7 @@ impl Metrics {
     }
 
     /// The text that `/metrics` answers.
-    pub fn text(&self) -> String {
+    pub fn text(&self, repeats: u64) -> String {
         let mut text = String::from(
             "# HELP glaas_requests_total Requests answered.\n# TYPE glaas_requests_total counter\n",
         );
@@ -83,7 +83,10 @@ impl Metrics {
             "glaas_request_seconds_bucket{{le=\"+Inf\"}} {count}\n\
              glaas_request_seconds_sum {sum}\nglaas_request_seconds_count {count}\n\
              # HELP glaas_connections Connections open.\n# TYPE glaas_connections gauge\n\
-             glaas_connections {connections}\n"
+             glaas_connections {connections}\n\
+             # HELP glaas_transaction_repeats_total Transactions begun anew because another was in the way, or the database gone.\n\
+             # TYPE glaas_transaction_repeats_total counter\n\
+             glaas_transaction_repeats_total {repeats}\n"
         );
         text
     }

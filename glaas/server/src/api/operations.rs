@@ -7,7 +7,8 @@ use glaas_api::registration::{Features, Health, RegistrationFeatures};
 
 use super::{Answer, answer};
 use crate::app::App;
-use crate::store::{StoreError, artifacts};
+use crate::clock;
+use crate::store::{StoreError, replay};
 
 /// Whether the server lives, and what it can do
 #[utoipa::path(get, path = "/api/v1/health", responses((status = 200, body = Health)))]
@@ -33,17 +34,18 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// The database answers.
+/// The database answers, and takes writes: one that is full does not.
 pub(super) async fn ready(State(app): State<App>) -> impl IntoResponse {
-    let asked: Result<_, StoreError> =
-        crate::in_read!(app.database, tx => artifacts::counts(tx, 1).await);
-    match asked {
-        Ok(_) => (StatusCode::OK, "ready\n".to_owned()),
+    let now = clock::now_ms();
+    let written: Result<(), StoreError> =
+        crate::in_write!(app.database, tx => replay::prove_writable(tx, now).await);
+    match written {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the database does not answer\n".to_owned(),
+                "the database does not take writes\n".to_owned(),
             )
         }
     }
@@ -53,7 +55,7 @@ pub(super) async fn ready(State(app): State<App>) -> impl IntoResponse {
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        app.metrics.text(),
+        app.metrics.text(app.database.repeats()),
     )
 }
 

@@ -31,7 +31,8 @@ pub fn next() -> i64 {
 
 /// The first id of a moment.
 pub fn at(ms: i64) -> i64 {
-    (ms - EPOCH_MS).max(0) << COUNTER_BITS
+    // Days that no id reaches are as the last.
+    (ms - EPOCH_MS).clamp(0, i64::MAX >> COUNTER_BITS) << COUNTER_BITS
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use super::{Database, Engine, StoreError, Transaction, Value};
 use crate::in_write;
 
 /// The migrations in order. Words in braces stand for what engines call differently.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_web_sessions.sql"),
+];
 
 /// Brings the schema up to date; several processes may try at once.
 pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
@@ -52,7 +55,7 @@ async fn apply(tx: &mut Transaction, version: i64, sql: &str) -> Result<(), Stor
 
 /// What the engine calls things.
 async fn dialect(database: &Database) -> Result<[(&'static str, &'static str); 3], StoreError> {
-    if matches!(database.0, Engine::Sqlite(_)) {
+    if matches!(database.engine, Engine::Sqlite(_)) {
         return Ok([
             ("{BYTES}", "BLOB"),
             ("{SORTED_TEXT}", "TEXT"),

@@ -23,10 +23,14 @@ pub mod search;
 pub mod sessions;
 mod sqlite;
 pub mod terms;
+mod tls;
 pub mod users;
 mod value;
+pub mod web_sessions;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use value::{Row, Value};
 
@@ -77,11 +81,29 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the database is not to be had now, for whatever reason of its own.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Postgres(error) => postgres::is_outage(error),
+            Self::Sqlite(error) => sqlite::is_outage(error),
+            Self::Unavailable(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a transaction that failed so is tried again at once: nothing of it was kept.
+    pub fn is_repeatable(&self) -> bool {
+        self.is_conflict() || matches!(self, Self::Postgres(error) if postgres::is_outage(error))
+    }
 }
 
 /// The database of a server.
 #[derive(Clone, Debug)]
-pub struct Database(Engine);
+pub struct Database {
+    engine: Engine,
+    repeats: Arc<AtomicU64>,
+}
 
 #[derive(Clone, Debug)]
 enum Engine {
@@ -105,17 +127,30 @@ impl Database {
                 without_password(url)
             )));
         };
-        let database = Self(engine);
+        let database = Self {
+            engine,
+            repeats: Arc::default(),
+        };
         migrations::run(&database).await?;
         Ok(database)
     }
 
     /// The engine's name.
     pub fn engine(&self) -> &'static str {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(_) => "sqlite",
             Engine::Postgres(_) => "postgres",
         }
+    }
+
+    /// How many transactions were begun anew because another was in the way.
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+
+    /// Counts one of them.
+    pub fn repeated(&self) {
+        self.repeats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Begins a transaction that may write.
@@ -123,7 +158,7 @@ impl Database {
     /// # Errors
     /// No connection is to be had.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(Transaction(match &self.0 {
+        Ok(Transaction(match &self.engine {
             Engine::Sqlite(database) => Open::Sqlite(database.begin().await?),
             Engine::Postgres(database) => Open::Postgres(database.begin(true).await?),
         }))
@@ -134,7 +169,7 @@ impl Database {
     /// # Errors
     /// No connection is to be had.
     pub async fn snapshot(&self) -> Result<Transaction, StoreError> {
-        Ok(Transaction(match &self.0 {
+        Ok(Transaction(match &self.engine {
             Engine::Sqlite(database) => Open::Sqlite(database.snapshot().await?),
             Engine::Postgres(database) => Open::Postgres(database.begin(false).await?),
         }))
@@ -298,7 +333,8 @@ macro_rules! in_transaction {
             }
             .await;
             match outcome {
-                Err(error) if error.is_conflict() && attempt + 1 < $crate::store::ATTEMPTS => {
+                Err(error) if error.is_repeatable() && attempt + 1 < $crate::store::ATTEMPTS => {
+                    $database.repeated();
                     $crate::store::wait_before_retry(attempt).await;
                     attempt += 1;
                 }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{Config, NoTls};
 
-use super::{Row, StoreError, Value};
+use super::{Row, StoreError, Value, tls};
 
 /// Connections of one server process.
 const CONNECTIONS: usize = 16;
@@ -31,13 +30,13 @@ impl std::fmt::Debug for Database {
 
 impl Database {
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse()?;
+        let (mut config, encryption) = tls::read(url)?;
         config.application_name("glaas-server");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
         }
         let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+        let manager = Manager::from_config(config, encryption, ManagerConfig { recycling_method });
         let timeouts = Timeouts {
             wait: Some(PATIENCE),
             create: Some(PATIENCE),
@@ -84,6 +83,23 @@ pub(super) fn is_conflict(error: &tokio_postgres::Error) -> bool {
             || *code == SqlState::UNIQUE_VIOLATION
             || *code == SqlState::DUPLICATE_TABLE
     })
+}
+
+/// The engine is not there, is starting or ending, or has no room: later it may do the same.
+pub(super) fn is_outage(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        // 08: connection, 53: disk full and other resources, 57P: the operator ends it, 58: the
+        // system beneath failed.
+        Some(code) => ["08", "53", "57P", "58"]
+            .iter()
+            .any(|class| code.code().starts_with(class)),
+        None => {
+            error.is_closed()
+                || error
+                    .source()
+                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+        }
+    }
 }
 
 /// The error with its cause, which the library's own words leave out.
@@ -134,7 +150,15 @@ impl Transaction {
     }
 
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        self.client()?.batch_execute("COMMIT").await?;
+        let committed = self.client()?.batch_execute("COMMIT").await;
+        committed.map_err(|error| {
+            if is_outage(&error) {
+                // It may have happened or not: only the client can ask.
+                StoreError::Unavailable(format!("while committing: {}", words(&error)))
+            } else {
+                error.into()
+            }
+        })?;
         // Back to the pool.
         self.client = None;
         Ok(())

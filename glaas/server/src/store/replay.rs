@@ -32,6 +32,20 @@ pub async fn first_seen(
     Ok(None)
 }
 
+/// Writes the one row that is there for it.
+///
+/// # Errors
+/// The database takes no writes.
+pub async fn prove_writable(tx: &mut Transaction, now_ms: i64) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO seen_requests (digest, first_ms) VALUES ('ready', $1)
+         ON CONFLICT (digest) DO UPDATE SET first_ms = excluded.first_ms",
+        &[now_ms.into()],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Forgets signatures whose time is over.
 ///
 /// # Errors

@@ -37,7 +37,8 @@ impl Builder {
         self.conditions.push(condition.replace('?', &place));
     }
 
-    /// A condition that each term holds, but for the one at `driver`, which the caller joins.
+    /// A condition that each term holds, but for the one at `driver`, which the caller joins: `id` is
+    /// that posting's, so that others are asked before any row is fetched.
     fn terms(&mut self, table: &str, key: &str, id: &str, terms: &[Term], driver: Option<usize>) {
         for (index, term) in terms.iter().enumerate() {
             if Some(index) == driver {
@@ -192,7 +193,7 @@ pub async fn jobs(
     if let Some(ms) = day("until", query.until.as_deref(), 1)? {
         build.add("j.started_s < ?", clock::seconds(ms));
     }
-    build.terms("job_terms", "job_id", "j.id", &wanted, driver);
+    build.terms("job_terms", "job_id", id, &wanted, driver);
     let limit = limit(query.limit);
     let last = build.place(limit as i64 + 1);
     let sql = format!(
@@ -270,13 +271,7 @@ pub async fn artifacts(
             "r.id IN (SELECT h.registration_id FROM registration_hashes h WHERE h.digest >= {from} AND h.digest < {to})"
         ));
     }
-    build.terms(
-        "registration_terms",
-        "registration_id",
-        "r.id",
-        &wanted,
-        driver,
-    );
+    build.terms("registration_terms", "registration_id", id, &wanted, driver);
     let limit = limit(query.limit);
     let last = build.place(limit as i64 + 1);
     let sql = format!(

@@ -49,16 +49,8 @@ impl Database {
             writer: Pool::new(1),
             readers: Pool::new(READERS),
         };
+        refuse_foreign(path)?;
         let connection = database.connect()?;
-        let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
-        if id != APPLICATION_ID && (id != 0 || tables > 0) {
-            return Err(StoreError::Schema(format!(
-                "{} is a database of another program",
-                path.display()
-            )));
-        }
         connection.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
         put_back(&database.writer.idle, connection);
         Ok(database)
@@ -101,6 +93,26 @@ impl Database {
     }
 }
 
+/// Looks at the file, without a change to it, before anything is done with it.
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    if id != APPLICATION_ID && (id != 0 || tables > 0) {
+        return Err(StoreError::Schema(format!(
+            "{} is a database of another program",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 fn put_back(idle: &Mutex<Vec<Connection>>, connection: Connection) {
     if let Ok(mut idle) = idle.lock() {
         idle.push(connection);
@@ -112,6 +124,19 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// No room, or a disk that fails: later it may do the same.
+pub(super) fn is_outage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+        )
     )
 }
 

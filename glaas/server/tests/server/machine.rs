@@ -57,6 +57,35 @@ impl Server {
         self.child.wait().expect("it is a child");
     }
 
+    /// SIGTERM, as an operator ends it.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("it is a child")
+    }
+
+    /// What the server says when it cannot start.
+    pub(crate) fn refusal(database: &str) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_glaas-server"))
+            .args([
+                "--port",
+                "0",
+                "--log-level",
+                "error",
+                "--database",
+                database,
+            ])
+            .output()
+            .expect("the server starts");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     pub(crate) fn send(
         &self,
         method: &str,
