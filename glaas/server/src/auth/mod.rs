@@ -1,5 +1,6 @@
 //! Who sends a request: a user by signature, a registration session by its token, or nobody.
 
+pub mod challenge;
 pub mod keys;
 mod signature;
 
@@ -206,6 +207,11 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Bytes from base64.
+fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text)
 }
 
 /// A secret that cannot be guessed, for URLs and headers.

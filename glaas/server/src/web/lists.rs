@@ -4,32 +4,39 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect};
 use glaas_api::search::{ArtifactQuery, JobQuery, Page as Results};
+use glaas_api::sessions::Visibility;
 use serde::{Deserialize, Serialize};
 
 use super::view::{FileRow, JobRow, artifact_row, cut, job_row, short, time};
+use super::visitor::Visitor;
 use super::{Page, page};
 use crate::app::App;
 use crate::in_read;
-use crate::store::{NOBODY, StoreError, artifacts as contents, search as find, sessions as store};
+use crate::store::{StoreError, artifacts as contents, search as find, sessions as store};
 
 /// Beyond this, home says "+" instead of counting on.
 const COUNTED: i64 = 10_000;
 
+/// Rows of a page.
+const MAX_ROWS: u32 = 50;
+
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
+    who: String,
     numbers: Vec<(String, &'static str)>,
     jobs: Vec<JobRow>,
 }
 
-pub(super) async fn home(State(app): State<App>) -> Page {
+pub(super) async fn home(State(app): State<App>, visitor: Visitor) -> Page {
+    let viewer = visitor.viewer();
     let latest = JobQuery {
         limit: Some(10),
         ..JobQuery::default()
     };
     let (counts, jobs) = in_read!(app.database, tx => async {
         let counts = contents::counts(tx, COUNTED).await?;
-        Ok((counts, find::jobs(tx, NOBODY, &latest).await?))
+        Ok((counts, find::jobs(tx, viewer, &latest).await?))
     }.await)?;
     let numbers = counts
         .into_iter()
@@ -40,6 +47,7 @@ pub(super) async fn home(State(app): State<App>) -> Page {
         })
         .collect();
     Ok(page(&Home {
+        who: visitor.name(),
         numbers,
         jobs: jobs.items.iter().map(job_row).collect(),
     }))
@@ -53,14 +61,19 @@ pub(super) struct Asked {
 }
 
 /// A hash leads to its page, words to the jobs.
-pub(super) async fn search(State(app): State<App>, Query(asked): Query<Asked>) -> Page {
+pub(super) async fn search(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Page {
+    let viewer = visitor.viewer();
     let q = asked.q.trim();
     let is_hash = (8..=128).contains(&q.len()) && q.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
-        if let Ok((_, hash)) = crate::api::resolve_artifact(&app, NOBODY, q).await {
+        if let Ok((_, hash)) = crate::api::resolve_artifact(&app, viewer, q).await {
             return Ok(Redirect::to(&format!("/artifact/{hash}")).into_response());
         }
-        if let Ok(hash) = crate::api::resolve_session(&app, NOBODY, q).await {
+        if let Ok(hash) = crate::api::resolve_session(&app, viewer, q).await {
             return Ok(Redirect::to(&format!("/dag/{hash}")).into_response());
         }
     }
@@ -68,7 +81,7 @@ pub(super) async fn search(State(app): State<App>, Query(asked): Query<Asked>) -
         q: Some(q.to_owned()),
         ..JobQuery::default()
     };
-    list_jobs(&app, query).await
+    list_jobs(&app, &visitor, query).await
 }
 
 /// Name, label, value and hint of a field.
@@ -77,6 +90,7 @@ type Field = (&'static str, &'static str, String, &'static str);
 #[derive(Template)]
 #[template(path = "jobs.html")]
 struct JobsPage {
+    who: String,
     q: String,
     fields: Vec<Field>,
     error: String,
@@ -138,12 +152,18 @@ fn or_words<T>(found: Result<Results<T>, StoreError>) -> Result<(Results<T>, Str
     }
 }
 
-pub(super) async fn jobs(State(app): State<App>, Query(query): Query<JobQuery>) -> Page {
-    list_jobs(&app, query).await
+pub(super) async fn jobs(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(query): Query<JobQuery>,
+) -> Page {
+    list_jobs(&app, &visitor, query).await
 }
 
-async fn list_jobs(app: &App, query: JobQuery) -> Page {
-    let found = in_read!(app.database, tx => find::jobs(tx, NOBODY, &query).await);
+async fn list_jobs(app: &App, visitor: &Visitor, mut query: JobQuery) -> Page {
+    let viewer = visitor.viewer();
+    query.limit = Some(query.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+    let found = in_read!(app.database, tx => find::jobs(tx, viewer, &query).await);
     let (found, error) = or_words(found)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let fields = vec![
@@ -163,6 +183,7 @@ async fn list_jobs(app: &App, query: JobQuery) -> Page {
     ];
     let next = next_link("/jobs", &query, found.next);
     Ok(page(&JobsPage {
+        who: visitor.name(),
         q: text(&query.q),
         fields,
         error,
@@ -175,6 +196,7 @@ async fn list_jobs(app: &App, query: JobQuery) -> Page {
 #[derive(Template)]
 #[template(path = "artifacts.html")]
 struct Artifacts {
+    who: String,
     q: String,
     fields: Vec<Field>,
     error: String,
@@ -183,8 +205,14 @@ struct Artifacts {
     next: String,
 }
 
-pub(super) async fn artifacts(State(app): State<App>, Query(query): Query<ArtifactQuery>) -> Page {
-    let found = in_read!(app.database, tx => find::artifacts(tx, NOBODY, &query).await);
+pub(super) async fn artifacts(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(mut query): Query<ArtifactQuery>,
+) -> Page {
+    let viewer = visitor.viewer();
+    query.limit = Some(query.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+    let found = in_read!(app.database, tx => find::artifacts(tx, viewer, &query).await);
     let (found, error) = or_words(found)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let fields = vec![
@@ -198,6 +226,7 @@ pub(super) async fn artifacts(State(app): State<App>, Query(query): Query<Artifa
     ];
     let next = next_link("/artifacts", &query, found.next);
     Ok(page(&Artifacts {
+        who: visitor.name(),
         q: text(&query.q),
         fields,
         error,
@@ -208,6 +237,7 @@ pub(super) async fn artifacts(State(app): State<App>, Query(query): Query<Artifa
 }
 
 struct SessionRow {
+    private: bool,
     hash: String,
     short: String,
     repo: String,
@@ -220,6 +250,7 @@ struct SessionRow {
 #[derive(Template)]
 #[template(path = "sessions.html")]
 struct Sessions {
+    who: String,
     rows: Vec<SessionRow>,
     next: String,
 }
@@ -231,9 +262,14 @@ pub(super) struct Onward {
     cursor: Option<i64>,
 }
 
-pub(super) async fn sessions(State(app): State<App>, Query(onward): Query<Onward>) -> Page {
+pub(super) async fn sessions(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(onward): Query<Onward>,
+) -> Page {
+    let viewer = visitor.viewer();
     let before = onward.cursor.unwrap_or(i64::MAX);
-    let found = in_read!(app.database, tx => store::page(tx, NOBODY, before, 51).await)?;
+    let found = in_read!(app.database, tx => store::page(tx, viewer, before, 51).await)?;
     let next = found
         .get(49)
         .filter(|_| found.len() > 50)
@@ -242,6 +278,7 @@ pub(super) async fn sessions(State(app): State<App>, Query(onward): Query<Onward
         .into_iter()
         .take(50)
         .map(|(_, session)| SessionRow {
+            private: session.visibility == Some(Visibility::Private),
             short: short(&session.hash),
             hash: session.hash,
             repo: cut(session.git_repo.as_deref().unwrap_or("—"), 120),
@@ -251,5 +288,9 @@ pub(super) async fn sessions(State(app): State<App>, Query(onward): Query<Onward
             registered: time(session.created_at),
         })
         .collect();
-    Ok(page(&Sessions { rows, next }))
+    Ok(page(&Sessions {
+        who: visitor.name(),
+        rows,
+        next,
+    }))
 }

@@ -1,16 +1,21 @@
-//! Pages for people: templates over the same rows that clients get, as a visitor without a key sees
+//! Pages for people: templates over the same rows that clients get, as the visitor may see
 //! them. Every page reads without JavaScript, and loads nothing from elsewhere.
 
+mod details;
+mod keys;
 mod lists;
 mod pages;
 mod picture;
+mod room;
+mod signin;
 mod view;
+mod visitor;
 
 use askama::Template;
 use axum::Router;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -27,7 +32,10 @@ pub fn routes() -> Router<App> {
         .route("/job/{session}/{uid}", get(pages::job))
         .route("/session/{hash}", get(pages::session))
         .route("/dag/{hash}", get(pages::session))
-        .route("/keys", get(pages::keys).post(pages::register_key))
+        .route("/job/{session}/{uid}/record", get(pages::record))
+        .route("/signin", get(signin::show).post(signin::take))
+        .route("/signout", post(signin::leave))
+        .route("/keys", get(keys::show).post(keys::register))
         .route(
             "/assets/style.css",
             get(|| async {
@@ -128,7 +136,12 @@ type Page = Result<Response, Failure>;
 /// A template as an answer.
 fn page(template: &impl Template) -> Response {
     match template.render() {
-        Ok(html) => Html(html).into_response(),
+        Ok(html) => {
+            if html.len() > room::MAX_PAGE {
+                tracing::warn!(bytes = html.len(), "a page is too large");
+            }
+            Html(html).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "a page cannot be made");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

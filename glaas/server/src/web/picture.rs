@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::room::{Room, escaped};
 use super::view::{cut, duration, result, step};
 use crate::store::graph::Walk;
 
@@ -15,6 +16,14 @@ const MARGIN: usize = 16;
 /// Columns are found in so many passes, at most.
 const PASSES: usize = 8;
 
+/// Bytes for the picture; every box without its title has a place in them, and so many for lines.
+const ROOM: usize = 100_000;
+const EDGES_ROOM: usize = 20_000;
+
+/// The markup of a box and of a line, in bytes.
+const BOX: usize = 330;
+const EDGE: usize = 95;
+
 /// What a template draws.
 pub(super) struct Picture {
     pub(super) width: usize,
@@ -22,6 +31,8 @@ pub(super) struct Picture {
     pub(super) boxes: Vec<JobBox>,
     /// Path data of the lines.
     pub(super) edges: Vec<String>,
+    /// Lines for which there was no room.
+    pub(super) hidden_edges: usize,
     /// Jobs that were left out.
     pub(super) hidden: u64,
     /// The depth that shows more.
@@ -70,6 +81,7 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
     let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
     let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
     let mut boxes = Vec::with_capacity(order.len());
+    let mut room = Room::new(ROOM - EDGES_ROOM);
     for job in &order {
         let at = column.get(job).copied().unwrap_or(0);
         let row = rows.entry(at).or_default();
@@ -89,7 +101,7 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
                 0 | 1 => format!("{outcome} · {}", duration(summary.duration_seconds)),
                 count => format!("{outcome} · {count} parts"),
             },
-            title: cut(&summary.command, 400),
+            title: String::new(),
             class: if chosen.is_some_and(|chosen| step_of(&chosen) == *job) {
                 "chosen"
             } else if parts(*job).all(|part| walk.nodes[&part].job.summary.exit_code == Some(0)) {
@@ -99,8 +111,22 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
             },
         });
     }
-    let edges = edges
+    for drawn in &mut boxes {
+        let texts = [&drawn.link, &drawn.text, &drawn.under];
+        room.take(BOX + texts.iter().map(|text| escaped(text)).sum::<usize>());
+    }
+    // What a pointer shows comes after what everyone sees.
+    for (drawn, job) in boxes.iter_mut().zip(&order) {
+        drawn.title = room.text(&walk.nodes[job].job.summary.command, 400);
+    }
+    let mut edges_room = Room::new(EDGES_ROOM);
+    let drawn: Vec<_> = edges
         .iter()
+        .filter(|(from, to)| places.contains_key(from) && places.contains_key(to))
+        .collect();
+    let edges: Vec<String> = drawn
+        .iter()
+        .take_while(|_| edges_room.take(EDGE))
         .filter_map(|(from, to)| {
             let (x1, y1) = places.get(from)?;
             let (x2, y2) = places.get(to)?;
@@ -115,6 +141,7 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
         width: 2 * MARGIN + columns * WIDTH + (columns - 1) * GAP_X,
         height: 2 * MARGIN + tallest * HEIGHT + (tallest - 1) * GAP_Y,
         boxes,
+        hidden_edges: drawn.len() - edges.len(),
         edges,
         hidden: walk.hidden,
         deeper: (depth * 2).min(super::pages::MAX_DEPTH),

@@ -3,6 +3,7 @@
 use glaas_api::artifacts::ArtifactRecord;
 use glaas_api::lineage::{JobSummary, LinkedFile};
 
+use super::room::escaped;
 use crate::clock;
 
 /// A job in a table.
@@ -16,6 +17,27 @@ pub(super) struct JobRow {
     pub(super) gpu: String,
     pub(super) started: String,
     pub(super) took: String,
+}
+
+impl JobRow {
+    /// The bytes of its row.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [
+            &self.link,
+            &self.command,
+            &self.result,
+            &self.host,
+            &self.gpu,
+        ];
+        350 + texts.iter().map(|text| escaped(text)).sum::<usize>()
+    }
+}
+
+impl FileRow {
+    /// The bytes of its row.
+    pub(super) fn bytes(&self) -> usize {
+        300 + escaped(&self.path) + escaped(&self.note) + 2 * self.hash.len()
+    }
 }
 
 /// A file or artifact in a table.

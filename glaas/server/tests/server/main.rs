@@ -4,6 +4,7 @@
 mod encrypted;
 mod faults;
 mod machine;
+mod pages;
 mod suite;
 
 use machine::{Server, User};
