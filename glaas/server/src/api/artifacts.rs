@@ -64,7 +64,7 @@ pub(super) async fn create(
     let session = check_prefix(artifact.session_hash.as_deref().unwrap_or_default())
         .map_err(|_| ApiError::invalid("session_hash is missing or no hash"))?;
     let record = in_write!(app.database, tx => async {
-        let session = super::jobs::own_session(tx, owner, &session).await?;
+        let session = super::place::own_session(tx, owner, &session).await?;
         let (id, _) = artifacts::register(tx, &session, &artifact).await?;
         artifacts::record(tx, owner, id).await
     }.await)?;
@@ -94,7 +94,7 @@ pub(super) async fn create_batch(
         for artifact in &batch.artifacts {
             let hash = artifact.session_hash.as_deref().unwrap_or_default();
             if !known.contains_key(hash) {
-                known.insert(hash, super::jobs::own_session(tx, owner, hash).await?);
+                known.insert(hash, super::place::own_session(tx, owner, hash).await?);
             }
             let (_, created) = artifacts::register(tx, &known[hash], artifact).await?;
             if created {

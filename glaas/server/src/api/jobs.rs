@@ -12,17 +12,14 @@ use serde_json::Value;
 use super::extract::{
     Body, Params, check_count, check_digest, check_length, check_prefix, check_uid,
 };
+use super::place::Place;
 use super::{Answer, answer};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult};
-use crate::store::links::{self, Role};
-use crate::store::sessions::Session;
-use crate::store::{StoreError, Transaction, graph, jobs, search, sessions};
-use crate::{in_read, in_write};
-
-/// Jobs that one request may bring.
-const MAX_JOBS: usize = 1_000;
+use crate::in_read;
+use crate::store::links::Role;
+use crate::store::{StoreError, graph, jobs, search};
 
 /// Files that one request may link; clients send a hundred.
 const MAX_LINKS: usize = 1_000;
@@ -51,17 +48,6 @@ pub(super) fn check(job: &JobRequest) -> ApiResult<()> {
     Ok(())
 }
 
-/// The caller's own session.
-pub(super) async fn own_session(
-    tx: &mut Transaction,
-    owner: i64,
-    hash: &str,
-) -> Result<Session, StoreError> {
-    sessions::owned(tx, owner, hash)
-        .await?
-        .ok_or(StoreError::NotFound)
-}
-
 /// Register a job; the same job_uid again changes nothing
 #[utoipa::path(post, path = "/api/v1/sessions/{hash}/jobs", params(("hash" = String, Path)),
     request_body = JobRequest,
@@ -72,18 +58,8 @@ pub(super) async fn create(
     Path(hash): Path<String>,
     Body(job): Body<JobRequest>,
 ) -> Answer<JobCreated> {
-    let owner = caller.owner(&app)?;
-    let hash = check_prefix(&hash)?;
-    check(&job)?;
-    let (id, created) = in_write!(app.database, tx => async {
-        let session = own_session(tx, owner, &hash).await?;
-        jobs::insert(tx, &session, &job).await
-    }.await)?;
-    answer(JobCreated {
-        id,
-        job_uid: job.job_uid,
-        created,
-    })
+    let place = Place::own(&app, &caller, &hash)?;
+    answer(place.add(&app, job).await?)
 }
 
 /// Register several jobs
@@ -96,43 +72,13 @@ pub(super) async fn create_batch(
     Path(hash): Path<String>,
     Body(batch): Body<JobBatch>,
 ) -> Answer<JobsCreated> {
-    let owner = caller.owner(&app)?;
-    let hash = check_prefix(&hash)?;
-    check_count("jobs", batch.jobs.len(), MAX_JOBS)?;
-    let mut answered = in_write!(app.database, tx => async {
-        let session = own_session(tx, owner, &hash).await?;
-        insert_all(tx, &session, &batch.jobs).await
-    }.await)?;
+    let place = Place::own(&app, &caller, &hash)?;
+    let mut answered = place.add_all(&app, &batch).await?;
     // Published clients take every entry of the list for an error.
     if answered.errors.iter().all(Option::is_none) {
         answered.errors.clear();
     }
     answer(answered)
-}
-
-/// Inserts those that are as they should be, and says of the others why not.
-pub(super) async fn insert_all(
-    tx: &mut Transaction,
-    session: &Session,
-    requests: &[JobRequest],
-) -> Result<JobsCreated, StoreError> {
-    let mut answer = JobsCreated::default();
-    for job in requests {
-        if let Err(error) = check(job) {
-            answer.job_ids.push(None);
-            answer.errors.push(Some(error.message));
-            continue;
-        }
-        let (id, created) = jobs::insert(tx, session, job).await?;
-        if created {
-            answer.created_count += 1;
-        } else {
-            answer.existing_count += 1;
-        }
-        answer.job_ids.push(Some(id));
-        answer.errors.push(None);
-    }
-    Ok(answer)
 }
 
 /// Checks files to be linked.
@@ -147,23 +93,6 @@ pub(super) fn check_links(files: &mut [FileLink]) -> ApiResult<()> {
     Ok(())
 }
 
-async fn link(
-    app: &App,
-    caller: &Caller,
-    (hash, uid): (String, String),
-    role: Role,
-    mut request: LinkRequest,
-) -> ApiResult<u64> {
-    let owner = caller.owner(app)?;
-    let hash = check_prefix(&hash)?;
-    check_uid(&uid)?;
-    check_links(&mut request.artifacts)?;
-    Ok(in_write!(app.database, tx => async {
-        let session = own_session(tx, owner, &hash).await?;
-        links::add(tx, &session, &uid, role, &request.artifacts).await
-    }.await)?)
-}
-
 /// Link the files that a job read
 #[utoipa::path(post, path = "/api/v1/sessions/{hash}/jobs/{uid}/inputs",
     params(("hash" = String, Path), ("uid" = String, Path)), request_body = LinkRequest,
@@ -171,10 +100,11 @@ async fn link(
 pub(super) async fn link_inputs(
     State(app): State<App>,
     caller: Caller,
-    Path(job): Path<(String, String)>,
+    Path((hash, uid)): Path<(String, String)>,
     Body(request): Body<LinkRequest>,
 ) -> Answer<InputsLinked> {
-    let inputs_linked = link(&app, &caller, job, Role::Input, request).await?;
+    let place = Place::own(&app, &caller, &hash)?;
+    let inputs_linked = place.link(&app, &uid, Role::Input, request).await?;
     answer(InputsLinked { inputs_linked })
 }
 
@@ -185,10 +115,11 @@ pub(super) async fn link_inputs(
 pub(super) async fn link_outputs(
     State(app): State<App>,
     caller: Caller,
-    Path(job): Path<(String, String)>,
+    Path((hash, uid)): Path<(String, String)>,
     Body(request): Body<LinkRequest>,
 ) -> Answer<OutputsLinked> {
-    let outputs_linked = link(&app, &caller, job, Role::Output, request).await?;
+    let place = Place::own(&app, &caller, &hash)?;
+    let outputs_linked = place.link(&app, &uid, Role::Output, request).await?;
     answer(OutputsLinked { outputs_linked })
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod labels;
 mod lineage;
 mod operations;
+mod place;
 mod registration;
 mod sessions;
 

@@ -11,12 +11,13 @@ use glaas_api::registration::{
 use serde_json::{Value, json};
 
 use super::extract::{Body, check_count, check_length, check_uid};
+use super::place::Place;
 use super::{Answer, answer};
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::canonical;
 use crate::error::{ApiError, ApiResult};
-use crate::store::links::{self, Role};
+use crate::store::links::Role;
 use crate::store::registrations::{self as store, Upload};
 use crate::store::{ANONYMOUS, StoreError, artifacts as contents, sessions};
 use crate::{in_read, in_write};
@@ -73,7 +74,7 @@ async fn upload(app: &App, caller: &Caller, id: &str) -> ApiResult<Upload> {
     }
 }
 
-async fn open_upload(app: &App, caller: &Caller, id: &str) -> ApiResult<Upload> {
+pub(super) async fn open_upload(app: &App, caller: &Caller, id: &str) -> ApiResult<Upload> {
     let upload = upload(app, caller, id).await?;
     if upload.final_hash.is_some() {
         return Err(ApiError::new(
@@ -95,17 +96,8 @@ pub(super) async fn job(
     Path(id): Path<String>,
     Body(job): Body<JobRequest>,
 ) -> Answer<JobCreated> {
-    let upload = open_upload(&app, &caller, &id).await?;
-    super::jobs::check(&job)?;
-    let (id, created) = in_write!(app.database, tx => async {
-        let session = sessions::by_id(tx, upload.session_id).await?;
-        crate::store::jobs::insert(tx, &session, &job).await
-    }.await)?;
-    answer(JobCreated {
-        id,
-        job_uid: job.job_uid,
-        created,
-    })
+    let place = Place::registration(&app, &caller, &id).await?;
+    answer(place.add(&app, job).await?)
 }
 
 /// Register several jobs
@@ -118,12 +110,8 @@ pub(super) async fn jobs(
     Path(id): Path<String>,
     Body(batch): Body<JobBatch>,
 ) -> Answer<RegistrationJobs> {
-    let upload = open_upload(&app, &caller, &id).await?;
-    check_count("jobs", batch.jobs.len(), 1_000)?;
-    let created = in_write!(app.database, tx => async {
-        let session = sessions::by_id(tx, upload.session_id).await?;
-        super::jobs::insert_all(tx, &session, &batch.jobs).await
-    }.await)?;
+    let place = Place::registration(&app, &caller, &id).await?;
+    let created = place.add_all(&app, &batch).await?;
     let errors = created
         .errors
         .iter()
@@ -175,22 +163,6 @@ pub(super) async fn artifacts(
     answer(created)
 }
 
-async fn link(
-    app: &App,
-    caller: &Caller,
-    (id, uid): (String, String),
-    role: Role,
-    mut request: LinkRequest,
-) -> ApiResult<u64> {
-    let upload = open_upload(app, caller, &id).await?;
-    check_uid(&uid)?;
-    super::jobs::check_links(&mut request.artifacts)?;
-    Ok(in_write!(app.database, tx => async {
-        let session = sessions::by_id(tx, upload.session_id).await?;
-        links::add(tx, &session, &uid, role, &request.artifacts).await
-    }.await)?)
-}
-
 /// Link the files that a job read
 #[utoipa::path(post, path = "/api/v1/registration-sessions/{id}/jobs/{uid}/inputs",
     params(("id" = String, Path), ("uid" = String, Path)), request_body = LinkRequest,
@@ -198,10 +170,11 @@ async fn link(
 pub(super) async fn inputs(
     State(app): State<App>,
     caller: Caller,
-    Path(job): Path<(String, String)>,
+    Path((id, uid)): Path<(String, String)>,
     Body(request): Body<LinkRequest>,
 ) -> Answer<InputsLinked> {
-    let inputs_linked = link(&app, &caller, job, Role::Input, request).await?;
+    let place = Place::registration(&app, &caller, &id).await?;
+    let inputs_linked = place.link(&app, &uid, Role::Input, request).await?;
     answer(InputsLinked { inputs_linked })
 }
 
@@ -212,10 +185,11 @@ pub(super) async fn inputs(
 pub(super) async fn outputs(
     State(app): State<App>,
     caller: Caller,
-    Path(job): Path<(String, String)>,
+    Path((id, uid)): Path<(String, String)>,
     Body(request): Body<LinkRequest>,
 ) -> Answer<OutputsLinked> {
-    let outputs_linked = link(&app, &caller, job, Role::Output, request).await?;
+    let place = Place::registration(&app, &caller, &id).await?;
+    let outputs_linked = place.link(&app, &uid, Role::Output, request).await?;
     answer(OutputsLinked { outputs_linked })
 }
 
