@@ -27,6 +27,8 @@ pub enum Need {
     Accelerate,
     /// Mermaid's own code, for a browser: see [`mermaid`].
     Mermaid,
+    /// What drives a browser and judges pages: see [`tool`].
+    BrowserDriver,
     /// A file system that the kernel knows, and the right to mount it.
     FileSystem(&'static str),
     /// Workload programs: finished ones, or a compiler for them.
@@ -80,6 +82,11 @@ fn missing(need: Need) -> Option<String> {
         Need::Accelerate => missing(Need::PythonModule("torch.distributed")).or_else(|| {
             (!accelerate().is_file()).then(|| format!("there is no {}", accelerate().display()))
         }),
+        Need::BrowserDriver => ["playwright-core/index.mjs", "axe-core/axe.min.js"]
+            .map(tool)
+            .into_iter()
+            .find(|file| !file.is_file())
+            .map(|file| format!("there is no {}", file.display())),
         Need::Program(name) => {
             (!has_program(name)).then(|| format!("there is no '{name}' program"))
         }
@@ -155,12 +162,19 @@ fn has_package_index() -> bool {
 
 /// Where `cargo xtask setup` puts accelerate's program.
 pub fn accelerate() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/accelerate/bin/accelerate")
+    tool("accelerate/bin/accelerate")
 }
 
 /// Where `cargo xtask setup` puts Mermaid.
 pub fn mermaid() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/mermaid/dist/mermaid.min.js")
+    tool("mermaid/dist/mermaid.min.js")
+}
+
+/// A file of the tools that `cargo xtask setup` fetches.
+pub fn tool(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/tools")
+        .join(file)
 }
 
 fn has_file_system(name: &str) -> bool {

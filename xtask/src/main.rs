@@ -10,6 +10,7 @@ mod demo;
 mod process;
 mod python;
 mod queries;
+mod server_bench;
 mod setup;
 mod storm;
 mod test;
@@ -36,6 +37,7 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     Demo(demo::Args),
     Queries(queries::Args),
+    ServerBench(server_bench::Args),
     Test(test::Args),
     Storm(storm::Args),
     Tidy(tidy::Args),
@@ -59,6 +61,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Queries(args) => queries::run(&args),
+        Task::ServerBench(args) => server_bench::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Storm(args) => storm::run(&args),

@@ -121,6 +121,7 @@ const TEST: &[Want] = &[
     program("libxml2-utils", "xmllint"),
     program("chromium", "chromium"),
     program("npm", "npm"),
+    program("nodejs", "node"),
     package("python3"),
     package("python3-numpy"),
     // What the everyday command lines of the tests are made of.

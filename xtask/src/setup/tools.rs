@@ -7,8 +7,39 @@ use anyhow::{Context as _, Result};
 
 use crate::{process, workspace};
 
-/// The flowcharts of `roar dag --mermaid` are given to Mermaid's own parser.
-const MERMAID: &str = "mermaid@11.17.2";
+/// A package of npm's that needs no other.
+struct Package {
+    name: &'static str,
+    version: &'static str,
+    /// The file by which it is known to be there.
+    file: &'static str,
+    /// This file of it, or all.
+    only: Option<&'static str>,
+}
+
+const PACKAGES: [Package; 3] = [
+    // The flowcharts of `roar dag --mermaid` are given to Mermaid's own parser. The file for
+    // browsers has those packages in it that it depends on.
+    Package {
+        name: "mermaid",
+        version: "11.17.2",
+        file: "dist/mermaid.min.js",
+        only: Some("package/dist/mermaid.min.js"),
+    },
+    // The lineage server's pages are used in a browser, and judged for those who do not see them.
+    Package {
+        name: "playwright-core",
+        version: "1.65.1",
+        file: "index.mjs",
+        only: None,
+    },
+    Package {
+        name: "axe-core",
+        version: "4.14.1",
+        file: "axe.min.js",
+        only: Some("package/axe.min.js"),
+    },
+];
 
 /// The last accelerate that gets along with the distribution's torch (1.13).
 const ACCELERATE: &str = "accelerate==0.29.3";
@@ -19,8 +50,10 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Fetches what is missing; returns what had to be left out.
 pub(super) fn fetch() -> Result<Vec<String>> {
     let mut skipped = Vec::new();
-    if !mermaid()? {
-        skipped.push(MERMAID.to_owned());
+    for package in &PACKAGES {
+        if !from_npm(package)? {
+            skipped.push(format!("{}@{}", package.name, package.version));
+        }
     }
     if !accelerate()? {
         skipped.push(ACCELERATE.to_owned());
@@ -51,26 +84,28 @@ fn accelerate() -> Result<bool> {
     Ok(program.is_file())
 }
 
-/// Has `target/tools/mermaid` hold Mermaid; false where there is no npm. One package without
-/// those it depends on: the file for browsers has them in it.
-fn mermaid() -> Result<bool> {
-    let folder = workspace::root().join("target/tools/mermaid");
-    if folder.join("dist/mermaid.min.js").is_file() {
+/// Has a folder of `target/tools` hold a package; false where there is no npm.
+fn from_npm(package: &Package) -> Result<bool> {
+    let folder = workspace::root().join("target/tools").join(package.name);
+    if folder.join(package.file).is_file() {
         return Ok(true);
     }
     if process::find("npm").is_none() {
         return Ok(false);
     }
-    std::fs::create_dir_all(&folder).context("cannot make target/tools/mermaid")?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     let mut pack = Command::new("npm");
-    pack.args(["pack", "--silent", MERMAID])
+    pack.args(["pack", "--silent"])
+        .arg(format!("{}@{}", package.name, package.version))
         .current_dir(&folder);
     process::run(&mut pack)?;
-    let archive = MERMAID.replace('@', "-") + ".tgz";
     let mut unpack = Command::new("tar");
     unpack
-        .args(["-xzf", &archive, "--strip-components=1"])
-        .arg("package/dist/mermaid.min.js")
+        .arg("-xzf")
+        .arg(format!("{}-{}.tgz", package.name, package.version))
+        .arg("--strip-components=1")
+        .args(package.only)
         .current_dir(&folder);
     process::run(&mut unpack)?;
     Ok(true)

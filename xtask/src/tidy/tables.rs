@@ -171,6 +171,7 @@ pub(super) const CALLS: &[Call] = &[
             ("tests", ""),
             ("xtask", "storm"),
             ("xtask", "queries"),
+            ("xtask", "server_bench"),
         ],
         instead: "take a duration from crate::clock or from the caller",
     },

@@ -67,13 +67,15 @@ pub(super) fn inert(text: &str) -> String {
         .collect()
 }
 
-/// At most so many characters.
+/// At most so many characters, escapes included.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return inert(text);
+    // A character that acts is shown as ten at most; what is not shown need not be looked at.
+    let shown: String = inert(&text.chars().take(most + 1).collect::<String>());
+    if shown.chars().count() <= most {
+        return shown;
     }
-    let head: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{}…", inert(&head))
+    let head: String = shown.chars().take(most.saturating_sub(1)).collect();
+    format!("{head}…")
 }
 
 /// Bytes for people; the exact number where it is small.
@@ -201,5 +203,8 @@ mod tests {
     #[test]
     fn shown_text_is_inert() {
         assert_eq!(inert("a\u{202e}b\u{1b}"), "a\\u{202e}b\\u{1b}");
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut("a\u{202e}b", 5), "a\\u{…");
     }
 }

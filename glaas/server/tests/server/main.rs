@@ -1,6 +1,7 @@
 //! The server from outside, on SQLite and on a PostgreSQL of the test's own: the same suite on both.
 #![cfg(unix)]
 
+mod browser;
 mod encrypted;
 mod faults;
 mod machine;
