@@ -132,6 +132,9 @@ async fn admit(
             "the URL is too long",
         ));
     }
+    if !is_text(path) {
+        return Err(ApiError::invalid("the URL's path is no text in UTF-8"));
+    }
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -155,6 +158,24 @@ async fn admit(
         None
     };
     Ok((Request::from_parts(parts, Body::from(body)), permit))
+}
+
+/// Whether a path is UTF-8 once its escapes are read.
+fn is_text(path: &str) -> bool {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let escaped = part
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.extend(escaped.or(Some(b'%')));
+        bytes.extend(
+            part.get(if escaped.is_some() { 2 } else { 0 }..)
+                .unwrap_or_default()
+                .bytes(),
+        );
+    }
+    String::from_utf8(bytes).is_ok()
 }
 
 async fn read_body(
@@ -199,5 +220,20 @@ async fn read_body(
             codes::INVALID,
             "the body took too long to arrive",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_text;
+
+    #[test]
+    fn paths_are_text() {
+        for good in ["/", "/a%20b", "/%", "/%zz", "/%e2%82%ac", "/100%é"] {
+            assert!(is_text(good), "{good}");
+        }
+        for bad in ["/%ff", "/a%c0%ae", "/%f2%81"] {
+            assert!(!is_text(bad), "{bad}");
+        }
     }
 }
