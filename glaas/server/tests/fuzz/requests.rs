@@ -1,5 +1,6 @@
 //! Every route, asked for what nobody means to ask.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -188,7 +189,8 @@ fn changed_path(chance: &mut Chance, path: &str) -> String {
             if plain || (byte == b'%' && chance.one_in(2)) {
                 changed.push(char::from(byte));
             } else {
-                changed.push_str(&format!("%{byte:02x}"));
+                // A String takes everything.
+                let _ = write!(changed, "%{byte:02x}");
             }
         }
         changed.push_str(end);
