@@ -85,17 +85,16 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         // Newest first: the first production of a content is its newest.
         for production in productions.iter().rev() {
             let hash = self.content(*production);
-            let at = match known.get(&hash) {
-                Some(at) => *at,
-                None => {
-                    let newer = versions.get(current);
-                    let version = self.version(path, *production, newer, states, needed);
-                    versions.push(version);
-                    if productions.len() > 1 {
-                        known.insert(hash, versions.len() - 1);
-                    }
-                    versions.len() - 1
+            let at = if let Some(at) = known.get(&hash) {
+                *at
+            } else {
+                let newer = versions.get(current);
+                let version = self.version(path, *production, newer, states, needed);
+                versions.push(version);
+                if productions.len() > 1 {
+                    known.insert(hash, versions.len() - 1);
                 }
+                versions.len() - 1
             };
             let version = &mut versions[at];
             let consumers = self.consumers_of(*production).iter();
