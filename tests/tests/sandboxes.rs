@@ -209,7 +209,7 @@ fn a_tracer_in_the_command() {
     if !met(NEEDS) || !met(&[Need::Program("strace")]) {
         return;
     }
-    for (option, note) in [("--seccomp-bpf", 1), ("--follow-forks", 0)] {
+    for (option, note) in [("--seccomp-bpf", 1), ("-qq", 0)] {
         let project = project();
         let user = OrdinaryUser::of(&project);
         let trace = ["-f", "-e", "trace=openat", "-o", "trace", option];
