@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -54,9 +55,17 @@ func execute(a []string) {
 	must(exec.Command(a[0], a[1:]...).Run())
 }
 
+// HOST:PORT: connected to, by a name that Go's own resolver looks up
+func dial(a []string) {
+	connection, err := net.Dial("tcp4", a[0])
+	must(err)
+	must(connection.Close())
+}
+
 func main() {
 	operations := map[string]func([]string){
 		"save": save, "stream": stream, "routines": routines, "execute": execute,
+		"dial": dial,
 	}
 	operations[os.Args[1]](os.Args[2:])
 }
