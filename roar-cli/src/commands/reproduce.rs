@@ -360,11 +360,14 @@ fn gaps(plan: &Plan, known: &Known) -> Vec<String> {
             missing.insert(patch, text);
         }
     }
+    let no_git = plan.source.is_some() && machine::program("git").is_none();
+    let no_git = no_git.then(|| "git is not installed here: it fetches the code".to_owned());
     known
         .gaps
         .iter()
         .cloned()
         .chain(missing.into_values())
+        .chain(no_git)
         .collect()
 }
 

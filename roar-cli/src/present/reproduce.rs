@@ -185,10 +185,9 @@ impl PlanView<'_> {
         };
         for (position, step) in self.plan.steps.iter().enumerate().take(shown) {
             let job = self.plan.job(position);
-            let after: Vec<String> = step.after.iter().map(|n| (n + 1).to_string()).collect();
             let mut notes = Vec::new();
-            if !after.is_empty() {
-                notes.push(format!("after {}", after.join(", ")));
+            if !step.after.is_empty() {
+                notes.push(format!("after {}", ranges(&step.after)));
             }
             if job.cwd != ".".into() {
                 notes.push(format!("in {}", job.cwd));
@@ -270,12 +269,26 @@ impl PlanView<'_> {
             return;
         }
         let _ = writeln!(text, "{}", Style::Heading.paint("problems"));
-        for (weight, line) in problems {
+        let total = problems.len();
+        let shown = if self.all {
+            total
+        } else {
+            total.min(2 * SHOWN)
+        };
+        // What is impossible comes first.
+        for (weight, line) in problems.into_iter().take(shown) {
             let mark = match weight {
                 Weight::Impossible => Style::Bad.paint("impossible:"),
                 Weight::Doubtful => Style::Warning.paint("doubtful:"),
             };
             let _ = writeln!(text, "  {mark} {line}");
+        }
+        if shown < total {
+            let _ = writeln!(
+                text,
+                "  and {} more (--list-requirements shows all)",
+                total - shown
+            );
         }
     }
 
@@ -286,15 +299,10 @@ impl PlanView<'_> {
             .problems
             .iter()
             .map(|problem| {
-                let steps: Vec<String> = problem
-                    .steps
-                    .iter()
-                    .map(|step| (step + 1).to_string())
-                    .collect();
-                let line = if steps.is_empty() {
+                let line = if problem.steps.is_empty() {
                     problem.text.clone()
                 } else {
-                    format!("step {}: {}", steps.join(", "), problem.text)
+                    format!("step {}: {}", ranges(&problem.steps), problem.text)
                 };
                 (problem.weight, line)
             })
@@ -427,6 +435,23 @@ impl PlanView<'_> {
     }
 }
 
+/// Positions in order, counted from 1: `1, 3-5`.
+fn ranges(positions: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for number in positions.iter().map(|position| position + 1) {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let runs = runs.into_iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
 fn other_package(other: &OtherPackage) -> String {
     let OtherPackage { name, wanted, here } = other;
     let here = here
@@ -528,6 +553,23 @@ pub fn progress_line(plan: &Plan, progress: Progress<'_>) -> String {
         Progress::Anew => {
             "an interrupted step had changed its own inputs: starting again from the first step"
                 .to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_in_ranges() {
+        for (positions, expected) in [
+            (&[][..], ""),
+            (&[0], "1"),
+            (&[0, 1], "1, 2"),
+            (&[0, 2, 3, 4, 8], "1, 3-5, 9"),
+        ] {
+            assert_eq!(ranges(positions), expected);
         }
     }
 }
