@@ -371,9 +371,11 @@ fn tell(context: &mut Context, args: &Args, web_url: &str, bundle: &Bundle, sent
         "registered"
     });
     if args.private {
-        context.ui.note("only you see it on the server");
+        context.ui.note("only you see this session on the server");
     } else if args.public {
-        context.ui.note("everyone who can reach the server sees it");
+        context
+            .ui
+            .note("everyone who can reach the server sees this session");
     }
     if args.json {
         let document = json!({
