@@ -11,9 +11,8 @@ fn hash(name: &str) -> String {
 
 fn form(fields: &[(&str, &str)]) -> String {
     let escaped = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect::<String>()
+        let bytes: Vec<String> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        bytes.concat()
     };
     let pairs: Vec<String> = fields
         .iter()

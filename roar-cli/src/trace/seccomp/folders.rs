@@ -39,11 +39,14 @@ struct Folder {
     /// What was seen of files that nobody in the job can change, in a folder of that kind; none
     /// for other folders. It lasts as long as the folder is trusted: programs that start one after
     /// the other open the same libraries.
-    seen: Option<Mutex<HashMap<Box<[u8]>, (FileState, Statx)>>>,
+    seen: Option<Mutex<SeenByName>>,
 }
 
+/// What was seen of files, by their names.
+type SeenByName = HashMap<Box<[u8]>, (FileState, Statx)>;
+
 impl Folder {
-    fn seen(&self) -> Option<MutexGuard<'_, HashMap<Box<[u8]>, (FileState, Statx)>>> {
+    fn seen(&self) -> Option<MutexGuard<'_, SeenByName>> {
         let seen = self.seen.as_ref()?;
         Some(seen.lock().unwrap_or_else(PoisonError::into_inner))
     }

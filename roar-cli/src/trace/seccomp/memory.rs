@@ -144,15 +144,14 @@ impl Memory {
         let offset = (address - page) as usize;
         // The address may be a guard page's end: read only what is asked for, and keep it.
         let known = self.pages.iter().position(|(at, _)| *at == page);
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let mut bytes = vec![0; PAGE_BYTES as usize];
-                let length = read(self.thread, page, &mut bytes)?;
-                bytes.truncate(length);
-                self.pages.push((page, bytes));
-                self.pages.len() - 1
-            }
+        let known = if let Some(known) = known {
+            known
+        } else {
+            let mut bytes = vec![0; PAGE_BYTES as usize];
+            let length = read(self.thread, page, &mut bytes)?;
+            bytes.truncate(length);
+            self.pages.push((page, bytes));
+            self.pages.len() - 1
         };
         let (_, cached) = &self.pages[known];
         cached
