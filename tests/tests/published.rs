@@ -89,7 +89,8 @@ impl Request {
         let mut text = format!("{}\n{}\n{}", field("ts"), self.method, self.path);
         if !self.body.is_empty() {
             let digest = Sha256::digest(&self.body);
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = digest.concat();
             text.push('\n');
             text.push_str(&digest);
         }

@@ -95,7 +95,9 @@ fn comparable(project: &TestProject, mut document: Value) -> Value {
 fn simplify(value: &mut Value, root: &str) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| simplify(item, root));
+            for item in items.iter_mut() {
+                simplify(item, root);
+            }
             items.sort_by_cached_key(|item| {
                 let step = item["producer_step"].as_u64();
                 (step, item["path"].as_str().map(str::to_owned))

@@ -81,7 +81,7 @@ mod tests {
         for cut in 0..ANSWER.len() {
             assert_eq!(resolved(&ANSWER[..cut]), None, "{cut}");
         }
-        let length = u16::try_from(ANSWER.len()).unwrap().to_be_bytes();
+        let length = (ANSWER.len() as u16).to_be_bytes();
         assert_eq!(resolved(&[&length, ANSWER].concat()), Some(expected));
         let mut question = ANSWER.to_vec();
         question[2] = 1;
