@@ -1,11 +1,16 @@
 /* Ways to touch files that few programs use. */
 #include "common.h"
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 enum { PAGE = 4096 };
@@ -202,6 +207,99 @@ static void op_adopted(char **a)
 	must(wait(NULL));
 }
 
+/* IN OUT OUT2: one pipe's content in two files */
+static void op_tee(char **a)
+{
+	int one[2], two[2];
+	must(pipe(one));
+	must(pipe(two));
+	int length = must(splice(open_read(a[0]), NULL, one[1], NULL, PAGE, 0));
+	expect(must(tee(one[0], two[1], length, 0)) == length);
+	must(splice(one[0], NULL, open_new(a[1]), NULL, length, 0));
+	must(splice(two[0], NULL, open_new(a[2]), NULL, length, 0));
+}
+
+/* OUT: memory that is given to a pipe, and the pipe to a file */
+static void op_given(char **a)
+{
+	int ends[2];
+	must(pipe(ends));
+	struct iovec text = {"given\n", 6};
+	must(vmsplice(ends[1], &text, 1, 0));
+	expect(must(splice(ends[0], NULL, open_new(a[0]), NULL, 6, 0)) == 6);
+}
+
+static char *second;
+
+static void *with_own_descriptors(void *first)
+{
+	/* The number is that of the other thread's file. */
+	must(unshare(CLONE_FILES));
+	must(dup2(open_read(second), *(int *)first));
+	read_some(*(int *)first);
+	return NULL;
+}
+
+/* IN IN2: a thread with a table of descriptors of its own, in one process: both */
+static void op_own_table(char **a)
+{
+	int first = open_read(a[0]);
+	read_some(first);
+	second = a[1];
+	pthread_t thread;
+	expect(pthread_create(&thread, NULL, with_own_descriptors, &first) == 0);
+	expect(pthread_join(thread, NULL) == 0);
+}
+
+/* IN OUT: a process that may do nothing but read and write */
+static void op_confined(char **a)
+{
+	char bytes[64];
+	int in = open_read(a[0]), out = open_new(a[1]);
+	pid_t child = must(fork());
+	if (child == 0) {
+		must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
+		syscall(SYS_exit, write(out, bytes, read(in, bytes, 64)) != 64);
+	}
+	reap(child);
+}
+
+/* IN IN2: whoever watches the calls of a process puts another file under a number of its */
+static void op_injected(char **a)
+{
+	int first = open_read(a[0]), ends[2];
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	pid_t child = must(fork());
+	if (child == 0) {
+		struct sock_filter steps[] = {
+			BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+			BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		};
+		struct sock_fprog filter = {4, steps};
+		read_some(first);
+		must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+		int watch = must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+					 SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter));
+		must(write(ends[1], &watch, sizeof watch));
+		syscall(SYS_getppid);
+		read_some(first);
+		_exit(0);
+	}
+	int watch;
+	must(read(ends[0], &watch, sizeof watch));
+	watch = must(syscall(SYS_pidfd_getfd, must(syscall(SYS_pidfd_open, child, 0)), watch, 0));
+	struct seccomp_notif call = {0};
+	must(ioctl(watch, SECCOMP_IOCTL_NOTIF_RECV, &call));
+	struct seccomp_notif_addfd add = {.id = call.id, .flags = SECCOMP_ADDFD_FLAG_SETFD,
+					  .srcfd = open_read(a[1]), .newfd = first};
+	must(ioctl(watch, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
+	struct seccomp_notif_resp answer = {.id = call.id};
+	must(ioctl(watch, SECCOMP_IOCTL_NOTIF_SEND, &answer));
+	reap(child);
+}
+
 static const struct operation operations[] = {
 	{"protect-two", op_protect_two}, {"protect-two-writable", op_protect_two_writable},
 	{"remap", op_remap}, {"protect-in-child", op_protect_in_child},
@@ -212,5 +310,7 @@ static const struct operation operations[] = {
 	{"cut-by-link", op_cut_by_link}, {"make-then-move", op_make_then_move},
 	{"move-to-itself", op_move_to_itself}, {"reopen-removed", op_reopen_removed},
 	{"places", op_places}, {"shared-table", op_shared_table}, {"adopted", op_adopted},
+	{"tee", op_tee}, {"given", op_given},
+	{"own-table", op_own_table}, {"confined", op_confined}, {"injected", op_injected},
 };
 WORKLOAD(operations)

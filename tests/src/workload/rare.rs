@@ -44,6 +44,11 @@ fn calls() -> Vec<Workload> {
         row(&["places", "in", "old"], &["in"], &["old"]),
         row(&["shared-table", "in"], &["in"], &[]),
         row(&["adopted", "in"], &["in"], &[]),
+        row(&["tee", "in", "out", "out2"], &["in"], &["out", "out2"]),
+        row(&["given", "out"], &[], &["out"]),
+        row(&["own-table", "in", "in2"], &["in", "in2"], &[]),
+        row(&["confined", "in", "out"], &["in"], &["out"]),
+        row(&["injected", "in", "in2"], &["in", "in2"], &[]),
     ];
     for workload in &mut rows {
         workload.unseen_by_strace = Some("the oracle follows the usual calls");
