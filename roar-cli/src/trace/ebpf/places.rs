@@ -21,6 +21,9 @@ const MOST_LINKS: usize = 40;
 /// How many mount tables of other namespaces are kept.
 const MOST_TABLES: usize = 64;
 
+/// How many processes of other namespaces are kept in mind.
+const MOST_INSIDE: usize = 32;
+
 /// How many mounts that were looked for in vain are remembered.
 const MOST_IN_VAIN: usize = 4096;
 
@@ -44,6 +47,12 @@ pub(super) struct Places {
     own: Mounts,
     /// The mounts of other namespaces, as the processes in them saw them; the newest last.
     others: Vec<Mounts>,
+    /// Processes that were seen in other namespaces, the newest last: one of them may be left to
+    /// ask when others are gone.
+    inside: Vec<u32>,
+    /// Mounts whose table was read in this batch: a sandbox is made step by step, and a table of
+    /// before is not that of now.
+    fresh: HashSet<u32>,
     /// Mounts and the processes whose tables did not have them, or could not be read.
     in_vain: HashSet<(u32, u32)>,
     links: Links,
@@ -66,6 +75,8 @@ impl Places {
         Self {
             own: read_mounts("self"),
             others: Vec::new(),
+            inside: Vec::new(),
+            fresh: HashSet::new(),
             in_vain: HashSet::new(),
             links: Links::default(),
             roots: HashMap::new(),
@@ -76,6 +87,7 @@ impl Places {
     /// To be called between batches: names may have changed since.
     pub(super) fn next_batch(&mut self) {
         self.directories.clear();
+        self.fresh.clear();
         self.links.next_batch();
     }
 
@@ -88,12 +100,19 @@ impl Places {
         process: u32,
     ) -> (Vec<u8>, PathQuality) {
         self.learn(mount_id, process);
+        if !self.own.knows(mount_id) && self.inside.last() != Some(&process) {
+            self.inside.retain(|one| *one != process);
+            if self.inside.len() == MOST_INSIDE {
+                self.inside.remove(0);
+            }
+            self.inside.push(process);
+        }
         self.own.locate(mount_id, device, inside)
     }
 
-    /// Whether a mount is in another namespace, of which nothing is known.
-    pub(super) fn is_gone(&self, mount_id: u32) -> bool {
-        self.view_of(mount_id) == View::Gone
+    /// Whether a mount is one of roar's own namespace.
+    pub(super) fn is_own(&self, mount_id: u32) -> bool {
+        self.own.knows(mount_id)
     }
 
     /// The path of a name: its directory real, its last part as given.
@@ -155,19 +174,42 @@ impl Places {
         if self.own.knows(mount_id) {
             return;
         }
-        let table = read_mounts(&process.to_string());
-        if !table.knows(mount_id) {
+        if !self.read_of(mount_id, process) {
             if self.in_vain.len() == MOST_IN_VAIN {
                 self.in_vain.clear();
             }
             self.in_vain.insert((mount_id, process));
-            return;
+        }
+    }
+
+    /// Reads the mounts of a process of another namespace. Returns whether that mount is there.
+    fn read_of(&mut self, mount_id: u32, process: u32) -> bool {
+        let table = read_mounts(&process.to_string());
+        if !table.knows(mount_id) {
+            return false;
         }
         if self.others.len() == MOST_TABLES {
             self.others.remove(0);
         }
         self.others.push(table);
         self.directories.clear();
+        self.fresh.insert(mount_id);
+        true
+    }
+
+    /// Reads the mounts of another namespace anew, from whichever process is left in it.
+    fn refresh(&mut self, mount_id: u32, process: u32) {
+        if self.fresh.contains(&mount_id) {
+            return;
+        }
+        let others = self.inside.iter().rev().copied();
+        let candidates: Vec<_> = std::iter::once(process).chain(others).collect();
+        if !candidates
+            .into_iter()
+            .any(|one| self.read_of(mount_id, one))
+        {
+            self.fresh.insert(mount_id);
+        }
     }
 
     fn view_of(&self, mount_id: u32) -> View {
@@ -187,6 +229,9 @@ impl Places {
         let inside = join_names(named.names);
         let (base, _) = self.locate(named.mount_id, named.device, &inside, process);
         let string = trimmed(named.string);
+        if !self.own.knows(named.mount_id) {
+            self.refresh(named.mount_id, process);
+        }
         let view = self.view_of(named.mount_id);
         let start = match view {
             View::Own => base,

@@ -24,7 +24,7 @@ const MOST_STRAYS: usize = 4096;
 pub(super) struct Translator {
     places: Places,
     identities: Identities,
-    /// Files of other mount namespaces whose mounts are not known, by the last part of their names.
+    /// Files of other mount namespaces, by the last part of their names.
     strays: HashMap<Vec<u8>, (Vec<u8>, FileId)>,
     /// Generations of files that had no name when they were touched (`O_TMPFILE`), by device
     /// and inode number: when one is linked, only stat can tell which it was.
@@ -176,7 +176,7 @@ impl Translator {
         }
         if let Some(id) = id
             && quality == PathQuality::Full
-            && self.places.is_gone(file.mount_id)
+            && !self.places.is_own(file.mount_id)
         {
             self.stray(&path, id);
         }
