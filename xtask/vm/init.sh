@@ -3,6 +3,12 @@
 export PATH=/usr/sbin:/usr/bin TERM=dumb LANG=C.UTF-8
 export ROAR_REQUIRE_BPF=1 ROAR_BINARY=/roar/roar ROAR_WORKLOADS=/roar/workloads
 
+# A root that is mounted on something: without, pivot_root(2) fails, and bubblewrap with it.
+if [ "$1" != moved ]; then
+    mkdir -p /mnt /root.moved
+    mount --bind / /root.moved && cd /root.moved && mount --move . / && exec chroot . /init moved
+fi
+
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
