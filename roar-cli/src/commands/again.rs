@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use super::overrides::{self, Overridden};
 use super::{Context, reading, reference};
 use crate::error::{CommandError, ErrorKind};
-use crate::lineage::consequences;
-use crate::model::{JobKind, JobRecord, RawString, RedactedPlace, StoredJob};
+use crate::lineage::{consequences, is_part_of};
+use crate::model::{FileRecord, JobKind, JobRecord, RawString, RedactedPlace, StoredJob};
 use crate::present::{dag, report, shell};
 use crate::project::Project;
-use crate::store::Store;
+use crate::store::{FileRef, Store};
 
 /// A command to observe.
 #[derive(Debug)]
@@ -168,6 +168,31 @@ pub(super) fn may_run(
         context.ui.note("nothing was run");
     }
     Ok(agreed)
+}
+
+/// The step that a job that failed is an execution of, whatever little it read and wrote: the one
+/// that was asked for by its number; else the one that runs the same command in the same folder,
+/// if the job kept to its places. None for a job that succeeded, whose places tell.
+pub(super) fn step_of_failed(store: &Store, asked: &Asked, record: &JobRecord) -> Option<u32> {
+    if record.outcome.succeeded() || asked.step.is_some() {
+        return asked.step.filter(|_| !record.outcome.succeeded());
+    }
+    let session = store.active_session().ok()??;
+    // A question that fails makes a step of its own of it.
+    let summary = store.latest_job_of_command(session.id, record).ok()??;
+    let step = summary.step_number;
+    let earlier = store.job_with_files(summary).ok()?;
+    let recorded = |files: &[FileRecord]| -> Vec<RawString> {
+        files.iter().map(|file| file.path.clone()).collect()
+    };
+    let known = |files: &[FileRef]| -> Vec<RawString> {
+        files.iter().map(|file| file.path.clone()).collect()
+    };
+    is_part_of(
+        (&recorded(&record.inputs), &recorded(&record.outputs)),
+        (&known(&earlier.inputs), &known(&earlier.outputs)),
+    )
+    .then_some(step)
 }
 
 /// Tells what a recorded job means for the pipeline: stale inputs, steps now stale.

@@ -67,6 +67,7 @@ pub(super) fn graph(store: &Store, session_id: i64) -> Result<IdGraph, StoreErro
         kind: job.kind,
         step_number: job.step_number,
         lost: job.state == JobState::Lost,
+        failed: job.failed,
         inputs: places(job.inputs),
         outputs: places(job.outputs),
     };
@@ -74,7 +75,7 @@ pub(super) fn graph(store: &Store, session_id: i64) -> Result<IdGraph, StoreErro
     Ok(SessionGraph::new(jobs.into_iter().map(execution).collect()))
 }
 
-/// The steps by number, each with its latest execution.
+/// The steps by number, each with its newest execution.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -84,12 +85,14 @@ pub(super) fn steps(
     states: &[StepState],
 ) -> Result<Vec<StepLine>, StoreError> {
     let job_of = |index: usize| graph.executions()[index].job_id;
-    let jobs = store.summaries_of(graph.latest().values().map(|index| job_of(*index)))?;
-    let steps = graph.latest().iter().filter_map(|(step, index)| {
+    let newest = |step: &u32| graph.newest(*step);
+    let jobs = store.summaries_of(graph.latest().keys().filter_map(newest).map(job_of))?;
+    let steps = graph.latest().keys().filter_map(|step| {
+        let index = newest(step)?;
         Some(StepLine {
             // It may have been taken back meanwhile.
-            latest: jobs.get(job_of(*index))?.clone(),
-            state: states[*index],
+            latest: jobs.get(job_of(index))?.clone(),
+            state: states[index],
             executions: graph.executions_of(*step).len(),
         })
     });
@@ -178,6 +181,7 @@ pub(super) fn execution(
         kind: summary.kind,
         step_number: summary.step_number,
         lost: summary.state == JobState::Lost,
+        failed: summary.state == JobState::Done && !summary.outcome.succeeded(),
         inputs: places(inputs),
         outputs: places(outputs),
     }

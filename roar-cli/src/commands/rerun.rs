@@ -114,8 +114,8 @@ fn stale_steps(store: &Store) -> Result<Vec<JobSummary>, CommandError> {
     let graph = reading::graph(store, session.id)?;
     let mut stale = Vec::new();
     for step in graph.stale_in_order(&graph.states()) {
-        if let Some(index) = graph.latest().get(&step) {
-            stale.extend(store.job_summary(graph.executions()[*index].job_id)?);
+        if let Some(index) = graph.newest(step) {
+            stale.extend(store.job_summary(graph.executions()[index].job_id)?);
         }
     }
     Ok(stale)

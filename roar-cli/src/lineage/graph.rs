@@ -49,6 +49,8 @@ pub struct Execution<P = RawString, C = Digest> {
     pub step_number: u32,
     /// roar was killed before it could record what the command did.
     pub lost: bool,
+    /// Its command did not succeed.
+    pub failed: bool,
     /// What it consumed.
     pub inputs: Vec<Place<P, C>>,
     /// What it produced.
@@ -133,9 +135,17 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         for (index, execution) in executions.iter().enumerate() {
             steps.entry(execution.step_number).or_default().push(index);
         }
+        let in_vain = |index: &&usize| {
+            let execution = &executions[**index];
+            execution.failed && execution.outputs.is_empty()
+        };
         let latest = steps
             .iter()
-            .filter_map(|(step, list)| Some((*step, *list.last()?)))
+            .filter_map(|(step, list)| {
+                let newest_first = || list.iter().rev();
+                let index = newest_first().find(|index| !in_vain(index));
+                Some((*step, *index.or(newest_first().next())?))
+            })
             .collect();
         Self {
             executions,
@@ -152,12 +162,23 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         &self.executions
     }
 
-    /// The latest execution of each step, by step number.
+    /// The latest execution of each step that counts, by step number: one that failed and wrote
+    /// nothing leaves everything as it was, and counts only where there is no other.
     pub fn latest(&self) -> &BTreeMap<u32, usize> {
         &self.latest
     }
 
-    /// Whether an execution is the newest of its step.
+    /// Whether an execution is the newest of its step, whether it counts or not.
+    pub fn is_newest(&self, index: usize) -> bool {
+        self.newest(self.executions[index].step_number) == Some(index)
+    }
+
+    /// The newest execution of a step, whether it counts or not.
+    pub fn newest(&self, step: u32) -> Option<usize> {
+        self.executions_of(step).last().copied()
+    }
+
+    /// Whether an execution is the latest of its step that counts.
     pub fn is_latest(&self, index: usize) -> bool {
         self.latest.get(&self.executions[index].step_number) == Some(&index)
     }
@@ -447,6 +468,7 @@ mod tests {
                 kind: JobKind::Run,
                 step_number: step,
                 lost: false,
+                failed: false,
                 inputs: (0..50).map(|n| file(step - 1, n)).collect(),
                 outputs: (0..50).map(|n| file(step, n)).collect(),
             })

@@ -39,6 +39,19 @@ pub fn step_identity(record: &JobRecord, project_root: &Path) -> StepIdentity {
     StepIdentity(format!("{form}:{}", hasher.finalize().to_hex()))
 }
 
+/// Whether a job reads and writes nothing but places that another reads and writes: what a
+/// failed execution of the same step came to.
+pub fn is_part_of(
+    (inputs, outputs): (&[RawString], &[RawString]),
+    (all_inputs, all_outputs): (&[RawString], &[RawString]),
+) -> bool {
+    let places = |paths: &[RawString]| -> BTreeSet<Vec<u8>> {
+        let bytes = paths.iter().map(RawString::as_bytes);
+        bytes.map(normalise_digits).collect()
+    };
+    places(inputs).is_subset(&places(all_inputs)) && places(outputs).is_subset(&places(all_outputs))
+}
+
 fn add_part(hasher: &mut blake3::Hasher, part: &[u8]) {
     hasher.update(&(part.len() as u64).to_le_bytes());
     hasher.update(part);
@@ -156,6 +169,24 @@ impl Interpreter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_step() {
+        let paths = |text: &str| -> Vec<RawString> {
+            text.split_whitespace().map(RawString::from).collect()
+        };
+        let check = |inputs: &str, outputs: &str, expected: bool| {
+            let whole = (&*paths("/a /b"), &*paths("/c_001 /d"));
+            let part = (&*paths(inputs), &*paths(outputs));
+            assert_eq!(is_part_of(part, whole), expected, "{inputs} > {outputs}");
+        };
+        check("", "", true);
+        check("/a", "", true);
+        check("/b /a", "/c_999", true);
+        check("/a /x", "", false);
+        check("/a", "/x", false);
+        check("", "/a", false);
+    }
     use crate::model::{
         Basis, Completeness, Conditions, Hashes, HostFacts, JobKind, JobState, JobUid, Outcome,
     };

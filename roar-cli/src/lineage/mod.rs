@@ -30,5 +30,5 @@ mod testing;
 pub use artifacts::{ArtifactState, ArtifactVersion};
 pub use consequences::{Consequences, StaleRead, consequences};
 pub use graph::{Execution, Link, Place, SessionGraph, Source};
-pub use identity::step_identity;
+pub use identity::{is_part_of, step_identity};
 pub use state::{StaleInput, StepState};

@@ -89,6 +89,12 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
                 }
             }
         }
+        // What failed and wrote nothing leaves its step as it is.
+        for (step, index) in self.latest() {
+            if let Some(newest) = self.newest(*step) {
+                states[newest] = states[*index];
+            }
+        }
         states
     }
 
@@ -204,14 +210,16 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         })
     }
 
-    /// Whether a newer execution of its step no longer produces this place, and nobody else
-    /// has produced it since.
+    /// Whether a newer execution of its step no longer produces this place (one that failed may
+    /// not have come so far), and nobody else has produced it since.
     pub(super) fn is_left_behind(&self, producer: usize, path: &P) -> bool {
         let is_last = self
             .productions(path)
             .last()
             .is_some_and(|last| last.execution == producer);
-        is_last && !self.is_latest(producer)
+        let newer = self.executions_of(self.executions()[producer].step_number);
+        let mut newer = newer.iter().filter(|index| **index > producer);
+        is_last && newer.any(|index| !self.executions()[*index].failed)
     }
 
     /// The latest executions for which `seed` holds, and those downstream of them.
@@ -278,6 +286,17 @@ mod tests {
             })
             .collect();
         assert_eq!(actual, expected, "{jobs}");
+    }
+
+    #[test]
+    fn what_failed_leaves_what_it_did_not_write() {
+        let chain = "1: r=1 > a=1\n2: a=1 > b=1\n3: b=1 > c=1\n";
+        check(&format!("{chain}2x:"), "....");
+        check(&format!("{chain}1: r=1 > a=2\n2x: a=2 >"), "x**.*");
+        // It came half way: the other half is not left behind.
+        check("1: > a=1 b=1\n2: b=1 > c=1\n1x: > a=2", "x..");
+        check("1: > a=1 b=1\n2: b=1 > c=1\n1: > a=2", "xo.");
+        check("1x: r=1 >", ".");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A small language for sessions in tests.
 //!
-//! One job a line, oldest first: `STEP[!]: INPUT… > OUTPUT…`. A file is `path=content`; a content
+//! One job a line, oldest first: `STEP[!|x]: INPUT… > OUTPUT…`. A file is `path=content`; a content
 //! is the path's own (`a=1` and `b=1` differ) unless it is a capital letter (`a=X`, `b=X` are
-//! the same), `0` (the empty file) or `?` (could not be hashed). `!` marks a lost job.
+//! the same), `0` (the empty file) or `?` (could not be hashed). `!` marks a lost job, `x`
+//! one that failed.
 
 use super::{Execution, Place, SessionGraph};
 use crate::model::{
@@ -29,8 +30,12 @@ pub(super) fn executions(jobs: &str) -> Vec<Execution> {
                 job_id: id,
                 uid: JobUid::from_bits(id as u32),
                 kind: JobKind::Run,
-                step_number: step.trim_end_matches('!').parse().expect("a step number"),
+                step_number: step
+                    .trim_end_matches(['!', 'x'])
+                    .parse()
+                    .expect("a step number"),
                 lost: step.ends_with('!'),
+                failed: step.ends_with('x'),
                 inputs: places(inputs),
                 outputs: places(outputs),
             }

@@ -144,15 +144,15 @@ impl DagView {
             .shown
             .iter()
             .filter_map(|index| Some((*index, jobs.get(job_of(*index))?)))
-            .map(|(index, job)| node(graph, index, job, plan.states[index]))
+            .map(|(index, job)| node(graph, index, job, plan))
             .collect();
         Self {
             session_id,
             total_steps: graph.latest().len(),
-            stale_count: plan
-                .states
-                .iter()
-                .filter(|state| **state == StepState::Stale)
+            stale_count: graph
+                .latest()
+                .values()
+                .filter(|index| plan.states[**index] == StepState::Stale)
                 .count(),
             stale_artifact_count: plan.stale_artifact_count,
             superseded_artifact_count: plan.superseded_artifact_count,
@@ -243,7 +243,7 @@ impl<P: PlaceKey, C: ContentKey> DagPlan<P, C> {
         let mut versions = graph.artifacts(&states);
         let wanted = |state: StepState| !options.stale_only || state == StepState::Stale;
         let mut shown: Vec<usize> = (0..graph.executions().len())
-            .filter(|index| options.expanded || graph.is_latest(*index))
+            .filter(|index| options.expanded || graph.is_newest(*index))
             .filter(|index| wanted(states[*index]))
             .collect();
         shown.sort_by_key(|index| (graph.executions()[*index].step_number, *index));
@@ -276,16 +276,22 @@ fn node<P: PlaceKey, C: ContentKey>(
     graph: &SessionGraph<P, C>,
     index: usize,
     job: &JobSummary,
-    state: StepState,
+    plan: &DagPlan<P, C>,
 ) -> DagNode {
     let execution = &graph.executions()[index];
+    // A step depends on what its latest execution that counts had read.
+    let counting = if plan.options.expanded {
+        index
+    } else {
+        graph.latest()[&execution.step_number]
+    };
     DagNode {
         step_number: execution.step_number,
         job_id: execution.job_id,
         job_uid: execution.uid.to_string(),
         command: shell::join(&job.argv),
         step_name: job.name.clone(),
-        state,
+        state: plan.states[index],
         is_build: execution.kind == JobKind::Build,
         exit_code: job.outcome.exit_code,
         metrics: DagMetrics {
@@ -293,9 +299,9 @@ fn node<P: PlaceKey, C: ContentKey>(
             outputs: execution.outputs.len(),
             consumed: graph.consumed_count(index),
         },
-        dependencies: graph.dependencies(index),
+        dependencies: graph.dependencies(counting),
         read_edited: graph
-            .sources(index)
+            .sources(counting)
             .iter()
             .any(|source| source.link == Link::Place),
     }
@@ -323,8 +329,9 @@ fn parents<P: PlaceKey, C: ContentKey>(
                     .filter_map(|source| position.get(&source.execution).copied())
                     .collect()
             } else {
+                let step = graph.executions()[*index].step_number;
                 graph
-                    .dependencies(*index)
+                    .dependencies(graph.latest()[&step])
                     .iter()
                     .filter_map(|step| of_step.get(step).copied())
                     .collect()

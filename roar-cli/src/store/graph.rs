@@ -27,6 +27,8 @@ pub struct GraphJob {
     pub kind: JobKind,
     /// Whether roar saw the end of it.
     pub state: JobState,
+    /// Its command did not succeed.
+    pub failed: bool,
     /// The step of the session.
     pub step_number: u32,
     /// What it consumed.
@@ -66,12 +68,25 @@ impl Store {
             let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else {
                 return Ok(jobs);
             };
+            let (first, last) = (first.id, last.id);
+            // The few are in an index of their own.
+            let mut failed = self.connection.prepare_cached(
+                "SELECT id FROM jobs INDEXED BY jobs_failed WHERE id BETWEEN ?1 AND ?2
+                     AND (state <> 'done' OR exit_code IS NOT 0 OR signal IS NOT NULL)",
+            )?;
+            let mut failed = failed.query([first, last])?;
+            while let Some(row) = failed.next()? {
+                let id: i64 = row.get(0)?;
+                if let Ok(at) = jobs.binary_search_by_key(&id, |job| job.id) {
+                    jobs[at].failed = jobs[at].state == JobState::Done;
+                }
+            }
             // Only one session takes jobs at a time: one's jobs follow each other.
             let mut files = self.connection.prepare_cached(
                 "SELECT job_id, role, path_id, artifact_id, size_bytes FROM job_files
                  WHERE job_id BETWEEN ?1 AND ?2 ORDER BY job_id, role, position",
             )?;
-            let mut files = files.query([first.id, last.id])?;
+            let mut files = files.query([first, last])?;
             let mut at = 0;
             while let Some(row) = files.next()? {
                 let job_id: i64 = row.get(0)?;
@@ -130,6 +145,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<GraphJob> {
         })?,
         kind: kind(row, 2)?,
         state: state(row, 3)?,
+        failed: false,
         step_number: row.get(4)?,
         inputs: Vec::new(),
         outputs: Vec::new(),

@@ -45,6 +45,41 @@ impl Store {
         })
     }
 
+    /// Like [`Store::insert_job`]; where the session has no step of this identity but has the step
+    /// `instead`, of the same kind, the job is an execution of that one.
+    ///
+    /// # Errors
+    /// As [`Store::insert_job`].
+    pub fn insert_job_instead(
+        &mut self,
+        record: &JobRecord,
+        identity: &StepIdentity,
+        instead: Option<u32>,
+    ) -> Result<RecordedJob, StoreError> {
+        self.insert_job_in_step(record, |connection, session_id| {
+            let has_step = |sql: &str, which: &dyn rusqlite::ToSql| {
+                connection.prepare_cached(sql)?.exists(params![
+                    session_id,
+                    kind_text(record.kind),
+                    which
+                ])
+            };
+            if let Some(step) = instead
+                && !has_step(
+                    "SELECT 1 FROM steps WHERE session_id = ?1 AND kind = ?2 AND identity = ?3",
+                    &identity_digest(identity),
+                )?
+                && has_step(
+                    "SELECT 1 FROM steps WHERE session_id = ?1 AND kind = ?2 AND number = ?3",
+                    &step,
+                )?
+            {
+                return Ok(step);
+            }
+            step_of_identity(connection, session_id, record.kind, identity)
+        })
+    }
+
     /// Records a job in the step that `find_step` gives for the session.
     pub(super) fn insert_job_in_step(
         &mut self,
@@ -86,8 +121,7 @@ pub(super) fn step_of_identity(
     kind: JobKind,
     identity: &StepIdentity,
 ) -> rusqlite::Result<u32> {
-    let digest = blake3::hash(identity.0.as_bytes());
-    let digest = digest.as_bytes().as_slice();
+    let digest = identity_digest(identity);
     let found = connection
         .prepare_cached(
             "SELECT number FROM steps WHERE session_id = ?1 AND kind = ?2 AND identity = ?3",
@@ -108,6 +142,10 @@ pub(super) fn step_of_identity(
         .query_row(params![session_id, kind_text(kind), digest], |row| {
             row.get(0)
         })
+}
+
+fn identity_digest(identity: &StepIdentity) -> [u8; 32] {
+    *blake3::hash(identity.0.as_bytes()).as_bytes()
 }
 
 /// The record's uid, or one derived from it when another job has it: 32 random bits meet

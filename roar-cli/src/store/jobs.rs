@@ -1,11 +1,11 @@
 //! Questions about jobs: lists of them, and one of them in full.
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension as _, Row, params_from_iter};
+use rusqlite::{OptionalExtension as _, Row, params, params_from_iter};
 
 use super::database::Store;
 use super::error::StoreError;
-use super::rows::{from_document, json, kind, raw, state, unsigned};
+use super::rows::{RawSql, from_document, json, kind, kind_text, raw, state, unsigned};
 use crate::model::{
     Completeness, Conditions, GitState, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome,
     RawString, StoredJob,
@@ -131,6 +131,40 @@ impl Store {
             ..JobQuery::default()
         };
         Ok(self.job_summaries(&query)?.into_iter().next())
+    }
+
+    /// The newest job of the session that ran this command in this folder, as it is recorded.
+    ///
+    /// # Errors
+    /// The command cannot be written down, or the database cannot be read.
+    pub fn latest_job_of_command(
+        &self,
+        session_id: i64,
+        record: &JobRecord,
+    ) -> Result<Option<JobSummary>, StoreError> {
+        let operation = "find the command";
+        let argv = serde_json::to_string(&record.argv).map_err(|error| {
+            let detail = error.to_string();
+            StoreError::InvalidRecord { operation, detail }
+        })?;
+        let sql = format!(
+            "SELECT {SUMMARY_COLUMNS} FROM jobs j
+             WHERE j.id = (SELECT max(id) FROM jobs INDEXED BY jobs_overview
+                 WHERE session_id = ?1 AND kind = ?2 AND argv = ?3)
+                 AND j.cwd = ?4"
+        );
+        self.read(operation, || {
+            let values = params![
+                session_id,
+                kind_text(record.kind),
+                argv,
+                RawSql(&record.cwd)
+            ];
+            self.connection
+                .prepare_cached(&sql)?
+                .query_row(values, summary_row)
+                .optional()
+        })
     }
 
     /// One job in full.

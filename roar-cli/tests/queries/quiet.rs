@@ -37,6 +37,7 @@ fn execution(job: JobWithFiles) -> Execution {
         kind: job.summary.kind,
         step_number: job.summary.step_number,
         lost: job.summary.state == JobState::Lost,
+        failed: job.summary.state == JobState::Done && !job.summary.outcome.succeeded(),
         inputs: places(job.inputs),
         outputs: places(job.outputs),
     }
