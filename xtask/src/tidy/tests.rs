@@ -107,7 +107,7 @@ fn imports_follow_the_layers() {
         (
             "present/dag.rs",
             "use rusqlite::Connection;",
-            &["2 rusqlite is used in store only"],
+            &["2 rusqlite is used in store, capture::sqlite"],
         ),
         (
             "trace/seccomp/mod.rs",
