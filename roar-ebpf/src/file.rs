@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
 use roar_common::{FileBody, RecordHeader, access, flags, kind, lost};
 
-use crate::emit::{put, scratch, send};
+use crate::emit::{scratch, send};
 use crate::kernel::{field, peek};
 use crate::maps::{SEEN, SEEN_SLOTS, layout};
 use crate::network;
@@ -198,27 +198,35 @@ fn fill(file: u64, access: u8, result: u64) -> Option<(usize, bool)> {
     }
     let mount: u64 = field(file, layout!(file_mnt));
     let (end, cut) = write_path(field(file, layout!(file_dentry)), PATH_OFFSET)?;
-    put(
-        buffer,
-        size_of::<RecordHeader>(),
-        FileBody {
-            inode: field(inode, layout!(inode_ino)),
-            size: field(inode, layout!(inode_size)),
-            mtime_sec: field(inode, layout!(inode_mtime_sec)),
-            ctime_sec: field(inode, layout!(inode_ctime_sec)),
-            mtime_nsec: field(inode, layout!(inode_mtime_nsec)),
-            ctime_nsec: field(inode, layout!(inode_ctime_nsec)),
-            result,
-            device: field(superblock, layout!(sb_dev)),
-            generation: field(inode, layout!(inode_generation)),
-            mount_id: mount_id(mount),
-            nlink: field(inode, layout!(inode_nlink)),
-            path_len: (end - PATH_OFFSET) as u32,
-            fs_magic: magic as u32,
-            access,
-            padding: [0; 7],
-        },
-    );
+    // Field by field, and not a structure on the stack, of which all functions together have 512
+    // bytes before Linux 6.13.
+    let body = buffer
+        .wrapping_add(size_of::<RecordHeader>())
+        .cast::<FileBody>();
+    macro_rules! set {
+        ($($field:ident: $value:expr,)+) => {$(
+            let value = $value;
+            // SAFETY: the body's place in the buffer, which is aligned and far longer.
+            unsafe { (&raw mut (*body).$field).write_volatile(value) };
+        )+};
+    }
+    set! {
+        inode: field(inode, layout!(inode_ino)),
+        size: field(inode, layout!(inode_size)),
+        mtime_sec: field(inode, layout!(inode_mtime_sec)),
+        ctime_sec: field(inode, layout!(inode_ctime_sec)),
+        mtime_nsec: field(inode, layout!(inode_mtime_nsec)),
+        ctime_nsec: field(inode, layout!(inode_ctime_nsec)),
+        result: result,
+        device: field(superblock, layout!(sb_dev)),
+        generation: field(inode, layout!(inode_generation)),
+        mount_id: mount_id(mount),
+        nlink: field(inode, layout!(inode_nlink)),
+        path_len: (end - PATH_OFFSET) as u32,
+        fs_magic: magic as u32,
+        access: access,
+        padding: [0; 7],
+    }
     Some((end, cut))
 }
 
