@@ -51,6 +51,11 @@ impl Site {
         .context("cannot write git's settings")?;
         let site = Self { folder, roar: copy };
         fs::create_dir(site.fixtures()).context("cannot make a folder")?;
+        for user in [User::Caller, User::Ordinary] {
+            let home = site.home(user);
+            fs::create_dir(&home).context("cannot make a home")?;
+            give(&home, user)?;
+        }
         Ok(site)
     }
 
@@ -69,6 +74,14 @@ impl Site {
         self.folder.path().join("work")
     }
 
+    /// A user's home, which outlives the runs: what roar learns of the machine is kept there.
+    fn home(&self, user: User) -> PathBuf {
+        self.folder.path().join(match user {
+            User::Caller => "home",
+            User::Ordinary => "home-ordinary",
+        })
+    }
+
     /// A file outside of what the runs work in.
     pub(super) fn aside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -84,11 +97,7 @@ impl Site {
             fs::remove_dir_all(&work).context("cannot remove the work folder")?;
         }
         fs::create_dir(&work).context("cannot make the work folder")?;
-        if user == User::Ordinary {
-            let id = Some(ORDINARY_USER);
-            chown(&work, id, id).context("cannot give the work folder away")?;
-        }
-        Ok(())
+        give(&work, user)
     }
 
     /// A program in the work folder, by the user, with nothing of the caller's settings.
@@ -98,7 +107,7 @@ impl Site {
             .current_dir(self.work())
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.work())
+            .env("HOME", self.home(user))
             .env("LANG", "C.UTF-8")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", self.folder.path().join("gitconfig"))
@@ -121,6 +130,14 @@ impl Site {
             .stderr(std::process::Stdio::null());
         process::quietly(&mut init)
     }
+}
+
+fn give(folder: &Path, user: User) -> Result<()> {
+    if user == User::Ordinary {
+        let id = Some(ORDINARY_USER);
+        chown(folder, id, id).context("cannot give a folder away")?;
+    }
+    Ok(())
 }
 
 /// Whether the caller may become another user.
