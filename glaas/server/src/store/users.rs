@@ -2,7 +2,7 @@
 
 use glaas_api::keys::KeyRecord;
 
-use super::{StoreError, Transaction, Value, ids};
+use super::{Row, StoreError, Transaction, Value, ids};
 use crate::clock;
 
 /// Who signed a request.
@@ -12,6 +12,16 @@ pub struct User {
     pub id: i64,
     /// The name.
     pub name: String,
+}
+
+impl User {
+    /// From a row whose first columns are `users.id` and `users.name`.
+    pub(super) fn of_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.int(0)?,
+            name: row.text(1)?,
+        })
+    }
 }
 
 /// A key that was found, and whose it is.
@@ -39,10 +49,7 @@ pub async fn key(tx: &mut Transaction, fingerprint: &str) -> Result<Option<Known
         .await?;
     row.map(|row| {
         Ok(KnownKey {
-            user: User {
-                id: row.int(0)?,
-                name: row.text(1)?,
-            },
+            user: User::of_row(&row)?,
             public_key: row.text(2)?,
             revoked: row.int_or_null(3)?.is_some(),
         })
@@ -58,13 +65,7 @@ pub async fn named(tx: &mut Transaction, name: &str) -> Result<Option<User>, Sto
     let row = tx
         .first("SELECT id, name FROM users WHERE name = $1", &[name.into()])
         .await?;
-    row.map(|row| {
-        Ok(User {
-            id: row.int(0)?,
-            name: row.text(1)?,
-        })
-    })
-    .transpose()
+    row.map(|row| User::of_row(&row)).transpose()
 }
 
 /// Makes a user.

@@ -44,13 +44,7 @@ pub async fn user(
             &[digest.into(), now_ms.into()],
         )
         .await?;
-    row.map(|row| {
-        Ok(User {
-            id: row.int(0)?,
-            name: row.text(1)?,
-        })
-    })
-    .transpose()
+    row.map(|row| User::of_row(&row)).transpose()
 }
 
 /// Signs out.

@@ -186,10 +186,7 @@ impl Chance {
                 Value::Array(changed)
             }
             Value::String(text) if self.one_in(10) => json!(self.changed(text)),
-            other if self.one_in(30) => {
-                let _ = other;
-                self.value(3)
-            }
+            _ if self.one_in(30) => self.value(3),
             other => other.clone(),
         }
     }
