@@ -1,8 +1,8 @@
 //! Field offsets of the running kernel, found in its BTF by the loader.
 //!
-//! The programs read them from a frozen read-only map, so the verifier treats each as a
-//! constant: portable field access without CO-RE relocations, one object for every kernel
-//! and both architectures. All offsets are in bytes.
+//! The loader puts them in the place of numbers that stand for them, so that each is a constant:
+//! portable field access without CO-RE relocations, one object for every kernel and both
+//! architectures. All offsets are in bytes.
 
 /// Where system-call arguments are in `struct pt_regs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,9 @@ pub struct KernelLayout {
     pub sb_dev: u32,
     /// `super_block::s_magic`.
     pub sb_magic: u32,
+    /// The id of a structure that begins with eight bytes of integer, through which any memory is
+    /// read with plain loads.
+    pub window: u32,
     /// `linux_binprm::file`.
     pub bprm_file: u32,
     /// `linux_binprm::filename`: what was asked for.
@@ -197,5 +200,5 @@ pub struct UringLayout {
 
 const _: () = {
     assert!(size_of::<SyscallAbi>() == 24);
-    assert!(size_of::<KernelLayout>() == (61 + 22 + 7) * 4);
+    assert!(size_of::<KernelLayout>() == (62 + 22 + 7) * 4);
 };

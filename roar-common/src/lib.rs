@@ -36,13 +36,19 @@ pub mod names {
     pub const HANDLERS: &str = "HANDLERS";
     /// One cgroup (v2), when all that runs in it is to be traced.
     pub const CGROUP: &str = "CGROUP";
-    /// Global: field offsets of the running kernel.
-    pub const LAYOUT: &str = "LAYOUT";
     /// Global: class of every system call number.
     pub const CLASSES: &str = "CLASSES";
     /// Global: the run's settings.
     pub const CONFIG: &str = "CONFIG";
 }
+
+/// The upper half of a number that the loader puts a word of [`KernelLayout`] in the place of; the
+/// lower half is where that is, in bytes. No other number of the programs is like it.
+pub const LAYOUT_WORD: u32 = 0x5f1e_0000;
+
+/// The number of a call that the loader puts something else in the place of: an address in, a
+/// pointer of the type in [`KernelLayout::window`] out. No kernel has as many helpers.
+pub const CAST_CALL: u32 = 0x00ff_0001;
 
 /// Slots of the map [`names::HANDLERS`].
 pub mod handler {

@@ -233,6 +233,6 @@ fn fill(file: u64, access: u8, result: u64) -> Option<(usize, bool)> {
 /// The id of the mount that a `vfsmount` belongs to.
 #[inline(always)]
 pub(crate) fn mount_id(vfsmount: u64) -> u32 {
-    // The offset is negative, modulo 2³²: sign-extend.
-    peek(vfsmount.wrapping_add(layout!(mnt_to_id) as i32 as u64))
+    // The offset is negative.
+    peek(vfsmount.wrapping_add(layout!(mnt_to_id)))
 }

@@ -7,6 +7,8 @@
 //! asked, and the verifier then removes them. Minimum kernel: 5.17 (`bpf_loop`, `bpf_find_vma`), with BTF.
 #![no_std]
 #![no_main]
+// Numbers that the loader fills in: see `maps`.
+#![feature(asm_experimental_arch)]
 
 mod aio;
 mod effects;

@@ -2,11 +2,12 @@
 
 use crate::handler::Call;
 use crate::name::Written;
+use crate::process::Known;
 use crate::walk::Walk;
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, ProgramArray, RingBuf};
-use roar_common::{CLASS_TABLE_LEN, Config, KernelLayout, handler, lost};
+use roar_common::{CLASS_TABLE_LEN, Config, handler, lost};
 
 /// Records to the user side. The loader sets the size.
 #[map]
@@ -17,6 +18,14 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, u32> =
     HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
+
+/// How often [`PROCESSES`] has changed.
+#[map]
+pub(crate) static CHANGES: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The process that each CPU looked up last: the same again is no look-up.
+#[map]
+pub(crate) static KNOWN: PerCpuArray<Known> = PerCpuArray::with_max_entries(1, 0);
 
 /// The cgroup whose processes are all traced. The loader creates it only when one is asked for.
 #[map]
@@ -58,13 +67,6 @@ pub(crate) static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub(crate) static WRITTEN: PerCpuArray<Written> = PerCpuArray::with_max_entries(1, 0);
 
-/// Field offsets of the running kernel.
-#[unsafe(no_mangle)]
-static LAYOUT: KernelLayout = const {
-    // SAFETY: all fields are integers, for which zero is a value.
-    unsafe { core::mem::zeroed() }
-};
-
 /// The class of every system call.
 #[unsafe(no_mangle)]
 static CLASSES: [u8; CLASS_TABLE_LEN] = [0; CLASS_TABLE_LEN];
@@ -79,13 +81,30 @@ static CONFIG: Config = Config {
     secret: 0,
 };
 
-/// Reads one field of the layout. Volatile: the loader replaced the value after compilation,
-/// and the verifier, not the compiler, is to see it as a constant.
+/// One word of the layout, as 64 bits with its sign. A number that the compiler knows nothing of:
+/// the loader puts another in its place, which costs nothing when a program runs and the verifier
+/// one instruction, where a load from a map costs both three.
 macro_rules! layout {
-    ($($field:tt)+) => {
-        // SAFETY: a static of plain integers, never written.
-        unsafe { core::ptr::read_volatile(&raw const $crate::maps::layout_static().$($field)+) }
+    ($field:ident $(. $inner:ident)* [$index:literal]) => {
+        $crate::maps::layout!(@ (core::mem::offset_of!(roar_common::KernelLayout, $field $(. $inner)*)
+            + $index * size_of::<u32>()))
     };
+    ($field:ident $(. $inner:ident)*) => {
+        $crate::maps::layout!(@ (core::mem::offset_of!(roar_common::KernelLayout, $field $(. $inner)*)))
+    };
+    (@ $at:expr) => {{
+        let word: u64;
+        // SAFETY: a move of a number into a register.
+        unsafe {
+            core::arch::asm!(
+                "{word} = {number}",
+                word = out(reg) word,
+                number = const roar_common::LAYOUT_WORD + $at as u32,
+                options(nomem, nostack, preserves_flags),
+            )
+        };
+        word
+    }};
 }
 pub(crate) use layout;
 
@@ -97,11 +116,6 @@ macro_rules! config {
     };
 }
 pub(crate) use config;
-
-#[inline(always)]
-pub(crate) fn layout_static() -> &'static KernelLayout {
-    &LAYOUT
-}
 
 #[inline(always)]
 pub(crate) fn config_static() -> &'static Config {

@@ -12,7 +12,7 @@ use crate::file::{build, roar_touch};
 use crate::handler::{go, task};
 use crate::kernel::{current_address, field, registers};
 use crate::mapping;
-use crate::maps::{CGROUP, PROCESSES, SCRATCH_LEN, config, layout};
+use crate::maps::{CGROUP, CHANGES, KNOWN, PROCESSES, SCRATCH_LEN, config, layout};
 use crate::name;
 
 /// Bits of a traced process.
@@ -45,10 +45,59 @@ pub(crate) fn current_process() -> u32 {
 /// The state bits of the current process; none when it is not traced.
 #[inline(always)]
 pub(crate) fn traced() -> Option<u32> {
-    let process = current_process();
-    // SAFETY: the entry of a live process is removed only when that process is dead.
-    let bits = unsafe { PROCESSES.get(process) }.copied();
-    bits.filter(|bits| bits & state::SHUT == 0)
+    let bits = bits_of(current_process());
+    (bits & state::SHUT == 0).then_some(bits)
+}
+
+/// What a CPU knows of a process.
+#[repr(C)]
+pub(crate) struct Known {
+    process: u32,
+    /// As of the table; [`UNTRACED`] where it is not in it.
+    bits: u32,
+    /// [`CHANGES`] then, and one: an empty slot is of no time.
+    as_of: u64,
+}
+
+/// Bits of a process that is not in the table: nothing of it is to be reported.
+const UNTRACED: u32 = state::SHUT;
+
+/// The table, or what this CPU remembers of it: nearly every call is by the process that was here
+/// before, and looking into a hash table is a third of what such a call costs.
+///
+/// A process's bits are changed only by itself or before it runs, so that the count of changes,
+/// read first, cannot be newer than what is found.
+#[inline(always)]
+fn bits_of(process: u32) -> u32 {
+    let (Some(changes), Some(known)) = (CHANGES.get_ptr(0), KNOWN.get_ptr_mut(0)) else {
+        return UNTRACED;
+    };
+    // SAFETY: slots of arrays; the second is this CPU's, and preemption is off.
+    unsafe {
+        let as_of = changes.read_volatile() + 1;
+        if (*known).process == process && (*known).as_of == as_of {
+            return (*known).bits;
+        }
+        // The entry of a live process is removed only when that process is dead.
+        let bits = PROCESSES.get(process).copied().unwrap_or(UNTRACED);
+        *known = Known {
+            process,
+            bits,
+            as_of,
+        };
+        bits
+    }
+}
+
+/// To be called after every change of the table.
+#[inline(always)]
+fn changed() {
+    if let Some(changes) = CHANGES.get_ptr(0) {
+        // SAFETY: a slot of the array. Rust's own atomics do not know this target.
+        unsafe {
+            core::arch::asm!("lock *(u64 *)({at} + 0) += {one}", at = in(reg) changes, one = in(reg) 1_u64)
+        };
+    }
 }
 
 /// Whether the user who traces is the only one that the current process acts for: the same in
@@ -92,6 +141,7 @@ pub(crate) fn mark(new: u32) {
     if let Some(bits) = PROCESSES.get_ptr_mut(current_process()) {
         // SAFETY: the entry of a live process; its other bits change only while it has one thread.
         unsafe { *bits |= new };
+        changed();
     }
 }
 
@@ -108,6 +158,7 @@ pub(crate) fn register(role: u64) {
         count(lost::UNTRACKED_PROCESS);
         return;
     }
+    changed();
     if !is_observer {
         start(process, 0);
     }
@@ -132,6 +183,7 @@ pub(crate) fn adopted() -> Option<u32> {
         count(lost::UNTRACKED_PROCESS);
         return None;
     }
+    changed();
     start(process, 0);
     Some(bits)
 }
@@ -145,7 +197,9 @@ pub(crate) fn forked(child: u64, clone_flags: u64) -> Option<u32> {
     let process: u32 = field(child, layout!(task_tgid));
     let Some(bits) = traced() else {
         // The number is another process's now, should the end of its last bearer have been missed.
-        let _ = PROCESSES.remove(process);
+        if PROCESSES.remove(process).is_ok() {
+            changed();
+        }
         return None;
     };
     if bits & state::OBSERVER != 0 {
@@ -155,6 +209,7 @@ pub(crate) fn forked(child: u64, clone_flags: u64) -> Option<u32> {
         count(lost::UNTRACKED_PROCESS);
         return None;
     }
+    changed();
     start(process, current_process());
     Some(process)
 }
@@ -182,15 +237,17 @@ pub(crate) fn executed() -> Option<u16> {
     if unsafe { *bits } & state::SHUT != 0 {
         return None;
     }
-    if is_owners() && is_open() {
+    let flags = if is_owners() && is_open() {
         // SAFETY: as above.
         unsafe { *bits = (*bits | state::LIVE) & !state::LATENT };
-        Some(0)
+        0
     } else {
         // SAFETY: as above.
         unsafe { *bits |= state::SHUT };
-        Some(flags::NOT_FOLLOWED)
-    }
+        flags::NOT_FOLLOWED
+    };
+    changed();
+    Some(flags)
 }
 
 /// Reports a program that began, and what the kernel read to start it.
@@ -283,5 +340,6 @@ pub(crate) fn exited(task: u64) -> bool {
     }
     // Failure means that the entry is already gone.
     let _ = PROCESSES.remove(process);
+    changed();
     true
 }

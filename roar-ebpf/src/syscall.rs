@@ -59,7 +59,7 @@ pub(crate) fn exit(ctx: &RawTracePointContext) {
         return;
     }
     let mask = layout!(task_compat_mask);
-    let compat = mask != 0 && current().get::<u32>(layout!(task_compat_word)) & mask != 0;
+    let compat = mask != 0 && current().get::<u32>(layout!(task_compat_word)) & mask as u32 != 0;
     let index = number as usize + if compat { COMPAT_OFFSET } else { 0 };
     let class = class_of(index);
     if class == class::NONE {

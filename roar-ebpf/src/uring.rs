@@ -155,7 +155,7 @@ fn registered(request: u64, slot: u32) -> u64 {
     let context: u64 = field(request, layout!(uring.context));
     let table: u64 = field(context, layout!(uring.registered));
     let mut entry: u64 = peek(table.wrapping_add(u64::from(slot) * 8));
-    if layout!(uring.node_file) != u32::MAX {
+    if layout!(uring.node_file) != u64::MAX {
         entry = field(entry, layout!(uring.node_file));
     }
     // The lowest bits say what the file can do.
@@ -172,11 +172,11 @@ fn number_of(request: u64) -> u64 {
 
 /// A path of a request: the kernel has copied the string into a `struct filename`.
 #[inline(always)]
-fn named(request: u64, directory: u32, path: u32) -> Named {
+fn named(request: u64, directory: u64, path: u64) -> Named {
     let filename: u64 = field(request, path);
     Named {
         directory: field(request, directory),
-        string: peek(filename + u64::from(layout!(uring.filename_name))),
+        string: peek(filename + layout!(uring.filename_name)),
     }
 }
 

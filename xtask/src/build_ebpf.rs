@@ -1,9 +1,10 @@
-//! `cargo xtask build-ebpf`: builds the eBPF object that roar embeds.
+//! `cargo xtask build-ebpf`: builds the eBPF objects that roar embeds.
 //!
-//! The object, `roar-ebpf/roar.bpf.o`, is committed, so that users need neither LLVM nor a second
-//! Rust toolchain. The build is reproducible: the same sources give the same bytes in any folder,
-//! under any user. `--check` builds a copy of the sources at another path and compares, which
-//! proves both that the committed object is what the sources give and that no path leaks into it.
+//! They are two, `roar-ebpf/roar.bpf.o` and `roar-ebpf/roar-probe.bpf.o` for kernels before 6.2,
+//! and committed, so that users need neither LLVM nor a second Rust toolchain. The build is
+//! reproducible: the same sources give the same bytes in any folder, under any user. `--check`
+//! builds a copy of the sources at another path and compares, which proves both that a committed
+//! object is what the sources give and that no path leaks into it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,10 +16,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::setup::{self, LLVM, Part};
 use crate::{console, process, workspace};
 
-/// Build the eBPF object that roar embeds
+/// Build the eBPF objects that roar embeds
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write nothing; fail when the committed object is not what the sources give
+    /// Write nothing; fail when a committed object is not what the sources give
     #[arg(long)]
     check: bool,
 }
@@ -30,10 +31,26 @@ impl Args {
     }
 }
 
-/// The committed object, from the workspace's top folder.
-const OBJECT: &str = "roar-ebpf/roar.bpf.o";
+/// A committed object.
+struct Object {
+    /// From the workspace's top folder.
+    path: &'static str,
+    /// Features of the crate.
+    features: &'static str,
+}
 
-/// Everything that the object is built from, from the workspace's top folder.
+const OBJECTS: [Object; 2] = [
+    Object {
+        path: "roar-ebpf/roar.bpf.o",
+        features: "",
+    },
+    Object {
+        path: "roar-ebpf/roar-probe.bpf.o",
+        features: "probe",
+    },
+];
+
+/// Everything that the objects are built from, from the workspace's top folder.
 const SOURCES: [&str; 3] = ["Cargo.toml", "roar-common", "roar-ebpf"];
 
 /// rustc-web: the only packaged toolchain with a prebuilt `core` for BPF.
@@ -56,17 +73,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn build_committed() -> Result<()> {
-    let object = build(workspace::root(), &workspace::target().join("ebpf"))?;
-    let committed = workspace::root().join(OBJECT);
-    if fs::read(&committed).is_ok_and(|bytes| bytes == object) {
-        console::line(&format!("{OBJECT} is unchanged ({} bytes)", object.len()));
-        return Ok(());
+    for Object { path, features } in OBJECTS {
+        let target = workspace::target().join("ebpf");
+        let object = build(workspace::root(), &target, features)?;
+        let committed = workspace::root().join(path);
+        let length = object.len();
+        if fs::read(&committed).is_ok_and(|bytes| bytes == object) {
+            console::line(&format!("{path} is unchanged ({length} bytes)"));
+            continue;
+        }
+        fs::write(&committed, &object).with_context(|| format!("cannot write {path}"))?;
+        console::line(&format!("{path} written ({length} bytes): commit it"));
     }
-    fs::write(&committed, &object).with_context(|| format!("cannot write {OBJECT}"))?;
-    console::line(&format!(
-        "{OBJECT} written ({} bytes): commit it",
-        object.len()
-    ));
     Ok(())
 }
 
@@ -76,22 +94,23 @@ fn check() -> Result<()> {
     for source in SOURCES {
         copy(&workspace::root().join(source), &sources.join(source))?;
     }
-    let object = build(&sources, &elsewhere.path().join("target"))?;
-    let committed = fs::read(workspace::root().join(OBJECT))
-        .with_context(|| format!("cannot read {OBJECT}; build it with: cargo xtask build-ebpf"))?;
-    if let Some(difference) = difference(&committed, &object) {
-        let rustc = process::output(Command::new(RUSTC).arg("--version")).unwrap_or_default();
-        bail!(
-            "{OBJECT} is not what the sources give: {difference}\n\
-             run 'cargo xtask build-ebpf' and commit the object\n\
-             (built here with {}; another rustc-web or LLVM gives other bytes)",
-            rustc.trim()
-        );
+    for Object { path, features } in OBJECTS {
+        let object = build(&sources, &elsewhere.path().join("target"), features)?;
+        let committed = fs::read(workspace::root().join(path)).with_context(|| {
+            format!("cannot read {path}; build it with: cargo xtask build-ebpf")
+        })?;
+        if let Some(difference) = difference(&committed, &object) {
+            let rustc = process::output(Command::new(RUSTC).arg("--version")).unwrap_or_default();
+            bail!(
+                "{path} is not what the sources give: {difference}\n\
+                 run 'cargo xtask build-ebpf' and commit the object\n\
+                 (built here with {}; another rustc-web or LLVM gives other bytes)",
+                rustc.trim()
+            );
+        }
+        let length = object.len();
+        console::line(&format!("{path} is what the sources give ({length} bytes)"));
     }
-    console::line(&format!(
-        "{OBJECT} is what the sources give ({} bytes)",
-        object.len()
-    ));
     Ok(())
 }
 
@@ -110,7 +129,7 @@ fn difference(committed: &[u8], built: &[u8]) -> Option<String> {
 }
 
 /// Builds the sources under `root` and returns the object's bytes.
-fn build(root: &Path, target: &Path) -> Result<Vec<u8>> {
+fn build(root: &Path, target: &Path, features: &str) -> Result<Vec<u8>> {
     let package = root.join("roar-ebpf");
     fs::create_dir_all(target).with_context(|| format!("cannot make {}", target.display()))?;
     // First of all the dependencies' sources: the folder that holds them is in the flags below.
@@ -119,6 +138,7 @@ fn build(root: &Path, target: &Path) -> Result<Vec<u8>> {
     let mut build = cargo(&package, target)?;
     build
         .args(["build", "--release", "--locked", "--target", TRIPLE])
+        .args(["--features", features])
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(root)?);
     process::run(&mut build)?;
 

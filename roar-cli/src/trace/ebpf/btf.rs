@@ -18,6 +18,7 @@ mod kind {
     pub(super) const VOLATILE: u32 = 9;
     pub(super) const CONST: u32 = 10;
     pub(super) const RESTRICT: u32 = 11;
+    pub(super) const FUNC: u32 = 12;
     pub(super) const FUNC_PROTO: u32 = 13;
     pub(super) const VAR: u32 = 14;
     pub(super) const DATASEC: u32 = 15;
@@ -45,7 +46,12 @@ pub(crate) struct KernelTypes {
     positions: Vec<u32>,
     /// The types that are looked for by name.
     named: Named,
+    /// The function [`CAST`], where the kernel has it.
+    cast: Option<u32>,
 }
+
+/// The one function that is looked for: it makes a pointer of a type out of an address.
+const CAST: &[u8] = b"\0bpf_rdonly_cast\0";
 
 /// Structures and typedefs: sixty searches among all types would take longer than reading them.
 #[derive(Default)]
@@ -69,6 +75,12 @@ impl KernelTypes {
         let mut positions = Vec::with_capacity(length / 32);
         positions.push(0);
         let mut named = Named::default();
+        // By where its name is: to compare the names of all functions would take longer.
+        let cast_name = data
+            .get(strings..)
+            .and_then(|names| memchr::memmem::find(names, CAST))
+            .map_or(u32::MAX, |found| found as u32 + 1);
+        let mut cast = None;
         let mut at = first;
         while at < first + length {
             let info = word(at + 4)?;
@@ -79,6 +91,8 @@ impl KernelTypes {
                     .heads
                     .push(head_at(&data, strings + word(at)? as usize));
                 named.ids.push(positions.len() as u32);
+            } else if kind == kind::FUNC && word(at)? == cast_name {
+                cast = Some(positions.len() as u32);
             }
             positions.push(at as u32);
             at += 12
@@ -95,7 +109,18 @@ impl KernelTypes {
             strings,
             positions,
             named,
+            cast,
         })
+    }
+
+    /// The id of the kernel's function that casts an address to a type, where it has it.
+    pub(crate) fn cast(&self) -> Option<u32> {
+        self.cast
+    }
+
+    /// The id of a structure.
+    pub(crate) fn structure(&self, name: &str) -> Option<u32> {
+        self.find(kind::STRUCT, name)
     }
 
     /// The id of a `typedef`.

@@ -55,6 +55,7 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         inode_ctime_nsec: ctime.1,
         sb_dev: at("super_block", "s_dev")?,
         sb_magic: at("super_block", "s_magic")?,
+        window: window(types)?,
         bprm_file: at("linux_binprm", "file")?,
         bprm_filename: at("linux_binprm", "filename")?,
         bprm_interp: at("linux_binprm", "interp")?,
@@ -64,6 +65,14 @@ pub(crate) fn kernel_layout(types: &KernelTypes) -> Result<KernelLayout, BtfErro
         uring: uring_layout(types).unwrap_or_default(),
         network: network_layout(types).unwrap_or_default(),
     })
+}
+
+/// A structure that begins with eight bytes of integer.
+fn window(types: &KernelTypes) -> Result<u32, BtfError> {
+    let (name, first) = ("timespec64", "tv_sec");
+    let found = types.structure(name);
+    let found = found.filter(|_| types.try_offset(name, first) == Some(0));
+    found.ok_or_else(|| BtfError::Missing(format!("struct {name} that begins with {first}")))
 }
 
 /// Where a process's eight user and group ids begin.

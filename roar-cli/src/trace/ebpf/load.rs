@@ -16,14 +16,16 @@ use super::attached::Parts;
 use super::btf::{BtfError, KernelTypes};
 use super::cgroup::CgroupError;
 use super::classes::class_table;
+use super::fill::fill;
 use super::layout::kernel_layout;
 use super::loader::LoaderError;
 use super::refusal::Refusal;
 use super::sys;
 use crate::timings;
 
-/// The compiled programs; `cargo xtask build-ebpf` makes the file.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar.bpf.o");
+/// The compiled programs; `cargo xtask build-ebpf` makes the files.
+static CASTING: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar.bpf.o");
+static PROBING: &[u8] = aya::include_bytes_aligned!("../../../../roar-ebpf/roar-probe.bpf.o");
 
 /// The ring of aya-log's messages.
 pub(super) const LOG_MAP: &str = "AYA_LOGS";
@@ -72,6 +74,9 @@ pub enum LoadError {
          reading kernel memory"
     )]
     LockedDown(#[source] io::Error),
+    /// The kernel casts no addresses; never seen outside the loader, which then has other programs.
+    #[error("this kernel does not cast addresses to types")]
+    NoCast,
     /// The embedded object is damaged.
     #[error("the embedded eBPF object cannot be used: {0}")]
     Object(String),
@@ -130,15 +135,62 @@ impl log::Log for KernelLog {
 
 /// What tells one build of the programs from another.
 pub(super) fn object_digest() -> blake3::Hash {
-    blake3::hash(OBJECT)
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(CASTING).update(PROBING).finalize()
+}
+
+/// How programs read kernel memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// With plain loads, where the kernel casts addresses to types.
+    Cast,
+    /// Through the probe helper.
+    Probe,
+}
+
+impl Reads {
+    /// What this kernel is expected to allow. Its types will tell, but the object is parsed beside
+    /// them.
+    fn expected() -> Self {
+        let system = rustix::system::uname();
+        let release = system.release().to_string_lossy();
+        let mut numbers = release
+            .split(['.', '-'])
+            .map_while(|part| part.parse().ok());
+        let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if version >= (6, 2) {
+            Self::Cast
+        } else {
+            Self::Probe
+        }
+    }
+
+    fn object(self) -> &'static [u8] {
+        match self {
+            Self::Cast => CASTING,
+            Self::Probe => PROBING,
+        }
+    }
 }
 
 /// Loads and attaches everything. Needs CAP_BPF and CAP_PERFMON.
 pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, LoadError> {
+    let expected = Reads::expected();
+    match load_with(expected, config, sizes, debug) {
+        // The verifier has nothing against the programs where the kernel's compiler of programs
+        // is off, but lets them call none of its functions.
+        Err(LoadError::NoCast | LoadError::Rejected { .. }) if expected == Reads::Cast => {
+            load_with(Reads::Probe, config, sizes, debug)
+        }
+        done => done,
+    }
+}
+
+fn load_with(reads: Reads, config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, LoadError> {
     // The kernel's types are read while everything is made that does not need them.
     let (looked_up, prepared) = std::thread::scope(|scope| {
         let looked_up = scope.spawn(|| look_up(config));
-        let prepared = prepare(config, sizes, debug);
+        let prepared = prepare(reads, config, sizes, debug);
         let failed = |_| Err(LoadError::Object("a loading thread failed".into()));
         (looked_up.join().unwrap_or_else(failed), prepared)
     });
@@ -149,7 +201,7 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
         mut maps,
     } = prepared?;
     let phase = timings::phase("constants, relocate");
-    patch_globals(&mut object, config, &layout, debug)?;
+    patch_globals(&mut object, config, debug)?;
     create_maps(&mut object, &mut maps, is_constant, config, sizes, debug)?;
     let sections: HashSet<usize> = object
         .functions
@@ -165,7 +217,7 @@ pub(super) fn load(config: &Config, sizes: Sizes, debug: bool) -> Result<Parts, 
         .map_err(damaged)?;
     object.relocate_calls(&sections).map_err(damaged)?;
     object.sanitize_functions(&features());
-
+    fill(&mut object, &layout, types.cast())?;
     drop(phase);
     let uring = uring_programs(&types).filter(|_| layout.uring != UringLayout::default());
     let follows_uring = uring.is_some();
@@ -251,9 +303,14 @@ struct Prepared {
     maps: Maps,
 }
 
-fn prepare(config: &Config, sizes: Sizes, debug: bool) -> Result<Prepared, LoadError> {
+fn prepare(
+    reads: Reads,
+    config: &Config,
+    sizes: Sizes,
+    debug: bool,
+) -> Result<Prepared, LoadError> {
     let _phase = timings::phase("object and maps");
-    let mut object = Object::parse(OBJECT).map_err(damaged)?;
+    let mut object = Object::parse(reads.object()).map_err(damaged)?;
     let btf = object
         .fixup_and_sanitize_btf(&btf_features())
         .map_err(damaged)?
@@ -339,18 +396,12 @@ fn log_end(log: &[u8]) -> String {
     lines[lines.len().saturating_sub(24)..].join("\n")
 }
 
-fn patch_globals(
-    object: &mut Object,
-    config: &Config,
-    layout: &KernelLayout,
-    debug: bool,
-) -> Result<(), LoadError> {
+fn patch_globals(object: &mut Object, config: &Config, debug: bool) -> Result<(), LoadError> {
     // The levels of aya-log are those of the log crate; 0 is none.
     let level = [if debug { log::Level::Debug as u8 } else { 0 }];
     let classes = class_table();
     let globals = HashMap::from([
         (names::CONFIG, (sys::config_bytes(config), true)),
-        (names::LAYOUT, (sys::layout_bytes(layout), true)),
         (names::CLASSES, (classes.as_slice(), true)),
         (aya_log::LEVEL, (level.as_slice(), true)),
     ]);

@@ -10,6 +10,7 @@ mod btf;
 mod cgroup;
 mod classes;
 mod decode;
+mod fill;
 mod gaps;
 mod identity;
 mod layout;

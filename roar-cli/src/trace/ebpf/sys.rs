@@ -209,9 +209,14 @@ fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
 }
 
 /// A layout as the programs read it.
-pub(super) fn layout_bytes(layout: &KernelLayout) -> &[u8] {
+pub(super) fn layout_words(layout: &KernelLayout) -> &[u32] {
     // SAFETY: repr(C), only `u32` fields, no padding (asserted in roar-common).
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(layout).cast(), size_of_val(layout)) }
+    unsafe {
+        std::slice::from_raw_parts(
+            std::ptr::from_ref(layout).cast(),
+            size_of_val(layout) / size_of::<u32>(),
+        )
+    }
 }
 
 /// Settings as the programs read them.
