@@ -142,6 +142,13 @@ pub enum EventKind {
         /// What was done.
         access: Access,
     },
+    /// The content of a regular file, taken before the command could change it.
+    Content {
+        /// The file, in a state that no change since can have left as it is.
+        file: FileState,
+        /// Its BLAKE3 hash.
+        blake3: [u8; 32],
+    },
     /// A name changed.
     Renamed {
         /// The old (or linked, or first) path.

@@ -45,6 +45,38 @@ fn an_ordinary_user_is_observed_through_seccomp() {
     Transcript::of(missing.args(["run", "no-such-program"])).exits(127);
 }
 
+/// What a command reads and empties, replaces or removes right afterwards keeps the hash that it had:
+/// there is no moment between in which anybody else could take it.
+#[test]
+fn what_is_read_and_gone_is_hashed_before() {
+    // Root is needed to become somebody else.
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    let user = OrdinaryUser::of(&project);
+    for (size, script) in [
+        (5, "cat in > out; : > in"),
+        (200_000, "cat in > out; echo other > in"),
+        (300, "cat in > out; printf other 1<> in"),
+        (400_000, "cat in > out; rm in"),
+        (1_000, "tr x y < in > out; mv out in"),
+    ] {
+        let content = "x".repeat(size);
+        project.write("original", &content);
+        // A file of the user's own, last changed so long ago that another change would show.
+        let settled = "rm -f in; cp original in
+            while [ $(($(date +%s%N) - $(date -r in +%s%N))) -lt 20000000 ]; do :; done";
+        Transcript::of(user.command("sh").args(["-c", settled])).succeeds();
+        let expected = blake3::hash(content.as_bytes()).to_hex();
+        let mut run = user.roar_command();
+        Transcript::of(run.args(["run", "--tracer", "seccomp", "sh", "-c", script])).succeeds();
+        let record = Record::of(&project, "@1");
+        let input = record.entry("inputs", &project.path("in"));
+        assert_eq!(input["hash"], expected.as_str(), "{script}");
+    }
+}
+
 /// The same commands through both tracers: the same files, the same hashes.
 #[test]
 fn both_tracers_agree() {

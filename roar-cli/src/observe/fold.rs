@@ -122,6 +122,8 @@ impl Fold {
                 protocol,
             } => self.contacts.contacted(*address, *port, *protocol),
             EventKind::Resolved { name, addresses } => self.contacts.resolved(name, addresses),
+            // Who hashes is told.
+            EventKind::Content { .. } => {}
             EventKind::Gap(gap) => self.gaps.add(gap.clone()),
         }
     }

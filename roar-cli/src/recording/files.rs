@@ -199,6 +199,9 @@ fn before(
         return None;
     }
     let seen = file.id.zip(input.state);
+    if let Some(told) = seen.and_then(|(id, state)| beside.told(id, state)) {
+        return Some(told);
+    }
     let key = seen
         .and_then(|(id, state)| beside.state_of(id, state))
         .or_else(|| prior_key(file.id, input.state))?;

@@ -35,7 +35,7 @@ use super::found::{Found, FoundBeside};
 use super::settled::{self, FileSystem};
 use super::{HashCache, Unhashed, from_cache, open, wanted};
 use crate::event::{Access, EventKind, FileId, PathQuality, TraceEvent};
-use crate::model::{CacheKey, HashAlgorithm, RawString};
+use crate::model::{CacheKey, Digest, HashAlgorithm, Hashes, RawString};
 use crate::observe::FileStamp;
 
 /// Candidates that may wait to be taken.
@@ -86,6 +86,8 @@ pub struct Plan {
 pub struct Beside {
     candidates: SyncSender<Candidate>,
     found: Receiver<Found>,
+    /// For what a tracer hashed itself.
+    told: Option<Sender<Found>>,
     shared: Arc<Shared>,
     thread: thread::Thread,
 }
@@ -112,7 +114,7 @@ impl Beside {
         let (found_sender, found) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         shared.done_bytes.store(u64::MAX, Ordering::Relaxed);
-        let theirs = Arc::clone(&shared);
+        let (theirs, told) = (Arc::clone(&shared), found_sender.clone());
         let handle = thread::Builder::new()
             .name("beside".to_owned())
             .spawn(move || {
@@ -124,6 +126,7 @@ impl Beside {
         Some(Self {
             candidates,
             found,
+            told: Some(told),
             shared,
             thread: handle.thread().clone(),
         })
@@ -131,6 +134,15 @@ impl Beside {
 
     /// Takes the next event. Never waits, and wakes nobody.
     pub fn see(&self, event: &TraceEvent) {
+        if let EventKind::Content { file, blake3 } = &event.kind {
+            let hash = (HashAlgorithm::Blake3, Digest::from_bytes(blake3));
+            if let (Some(id), Some(told)) = (file.id, &self.told) {
+                let found = Found::Told(id, FileStamp::from(file), Hashes::from_iter([hash]));
+                // It is received at the end, by the same value that would be gone.
+                let _ = told.send(found);
+            }
+            return;
+        }
         if self.shared.queued.load(Ordering::Relaxed) >= QUEUE {
             return;
         }
@@ -169,8 +181,10 @@ impl Beside {
 
     /// Ends the work and gives what was found. A file of which more than half is hashed is waited
     /// for, but not for longer than hashing it anew would take.
-    pub fn finish(self) -> FoundBeside {
+    pub fn finish(mut self) -> FoundBeside {
         self.stop();
+        // The thread's end is known by nobody being left who could tell.
+        self.told = None;
         let mut all = FoundBeside::default();
         let done_bytes = self.shared.done_bytes.load(Ordering::SeqCst);
         if done_bytes != u64::MAX {

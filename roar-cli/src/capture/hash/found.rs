@@ -12,6 +12,7 @@ use crate::observe::FileStamp;
 pub struct FoundBeside {
     hashes: HashMap<CacheKey, Hashes>,
     states: HashMap<(FileId, FileStamp), CacheKey>,
+    told: HashMap<(FileId, FileStamp), Hashes>,
 }
 
 /// One thing that was found out.
@@ -21,6 +22,8 @@ pub(super) enum Found {
     State(FileId, FileStamp, CacheKey),
     /// The content of a settled state.
     Content(CacheKey, Hashes),
+    /// The content of a file in a state that the tracer saw, which hashed it.
+    Told(FileId, FileStamp, Hashes),
 }
 
 impl FoundBeside {
@@ -31,6 +34,9 @@ impl FoundBeside {
             }
             Found::Content(key, hashes) => {
                 self.hashes.insert(key, hashes);
+            }
+            Found::Told(id, stamp, hashes) => {
+                self.told.insert((id, stamp), hashes);
             }
         }
     }
@@ -46,6 +52,12 @@ impl FoundBeside {
     /// kernel's on btrfs and overlayfs.
     pub fn state_of(&self, id: FileId, stamp: FileStamp) -> Option<CacheKey> {
         self.states.get(&(id, stamp)).copied()
+    }
+
+    /// The hashes that the tracer took of a file in this state.
+    pub fn told(&self, id: FileId, stamp: FileStamp) -> Option<CachedHash> {
+        let hashes = self.told.get(&(id, stamp))?.clone();
+        Some(CachedHash { hashes })
     }
 
     /// How many contents are known.

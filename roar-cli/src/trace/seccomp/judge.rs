@@ -250,6 +250,11 @@ impl Supervisor {
         }
         let state = self.looker.state(file.as_fd(), &status, process);
         if intent.empties {
+            let looker = &mut self.looker;
+            let content = self
+                .writes
+                .taken(looker, process, file.as_fd(), &status, &state);
+            self.tell_findings(content.into_iter().collect());
             if self.release(work) {
                 self.writes.mark_written(state.id);
                 let emptied = FileState {
@@ -346,6 +351,7 @@ impl Supervisor {
             return Ok(());
         };
         self.compare_before_change(&entry, &was, work.task.process);
+        self.take_before_removal(&entry, &was, work.task.process);
         if let Some(path) = self.looker.entry_path(&entry, work.task.process)
             && self.release(work)
         {
@@ -378,6 +384,8 @@ impl Supervisor {
             self.compare_before_change(&from, &moved, process);
             if exchange {
                 self.compare_before_change(&to, &there?, process);
+            } else if let Some(there) = there {
+                self.take_before_removal(&to, &there, process);
             }
             Some(Effect::Renamed {
                 from_path: self.looker.entry_path(&from, process)?,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::folders::{Near, Seen};
 use super::supervisor::Sink;
 use super::tasks::Task;
-use crate::event::{Access, EventKind, ProcessId, TraceEvent};
+use crate::event::{Access, EventKind, FileId, ProcessId, TraceEvent};
 
 /// From this many opens in close succession on nothing is looked at by the supervisor: waking
 /// the thread for less costs more than it saves.
@@ -28,6 +28,8 @@ const SOON: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 20;
 /// How many files are looked at while nobody else can tell anything.
 const CHUNK: usize = 8;
+/// How many files are known to have been read just now.
+const JUST_READ: usize = 1024;
 /// A queue of this length is not left to the thread, which seems to get no processor.
 const MAX_QUEUED: usize = 256;
 
@@ -88,6 +90,9 @@ struct Teller {
     sink: Sink,
     lost: u64,
     closer: Vec<Opened>,
+    /// The files that were opened for reading last: as many as are opened in the time that whoever
+    /// hashes beside the command needs to come by.
+    read: VecDeque<FileId>,
 }
 
 impl Later {
@@ -97,6 +102,7 @@ impl Later {
             sink,
             lost: 0,
             closer: Vec::new(),
+            read: VecDeque::with_capacity(JUST_READ),
         };
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -115,6 +121,11 @@ impl Later {
             worker: worker.ok(),
             burst: Burst::default(),
         }
+    }
+
+    /// Whether a file was opened for reading, as far as that has been told, not long ago.
+    pub(super) fn was_just_read(&self, id: FileId) -> bool {
+        self.shared.teller().read.contains(&id)
     }
 
     /// Tells the sink.
@@ -215,6 +226,15 @@ impl Shared {
 
 impl Teller {
     fn tell(&mut self, event: TraceEvent) {
+        if let EventKind::Touched { file, access } = &event.kind
+            && *access == Access::OpenedRead
+            && let Some(id) = file.id
+        {
+            if self.read.len() == JUST_READ {
+                self.read.pop_front();
+            }
+            self.read.push_back(id);
+        }
         if !(self.sink)(event) {
             self.lost += 1;
         }

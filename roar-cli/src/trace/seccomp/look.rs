@@ -363,6 +363,30 @@ pub(super) fn file_state(
     }
 }
 
+/// Size, modification and change time.
+pub(super) fn stamp(status: &Statx) -> (u64, i64, i64) {
+    (
+        status.stx_size,
+        nanoseconds(&status.stx_mtime),
+        nanoseconds(&status.stx_ctime),
+    )
+}
+
+/// Whether a local file's last change is so long ago that another one shows in its times: they are
+/// stamped once a tick of the kernel's, or in whole seconds.
+pub(super) fn is_settled(state: &FileState) -> bool {
+    const TICK_NS: i64 = 10_000_000;
+    const SECOND_NS: i64 = 1_000_000_000;
+    let margin_ns = if state.ctime_ns % SECOND_NS == 0 {
+        2 * SECOND_NS + TICK_NS
+    } else {
+        TICK_NS
+    };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let now_ns = now.tv_sec * SECOND_NS + now.tv_nsec;
+    state.mtime_ns.max(state.ctime_ns).saturating_add(margin_ns) < now_ns
+}
+
 /// The identity of a file on a file system of a kind.
 pub(super) fn file_id(kind: FileSystem, status: &Statx) -> FileId {
     let born = status.stx_mask & StatxFlags::BTIME.bits() != 0

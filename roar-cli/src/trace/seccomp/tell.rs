@@ -158,11 +158,32 @@ impl Supervisor {
         }
     }
 
+    /// A file is about to lose a name, perhaps its last: what it holds is taken, where it was read
+    /// just now, by whom or whatever in the job.
+    pub(super) fn take_before_removal(&mut self, entry: &Entry, status: &Statx, process: u32) {
+        if !look::is_regular(status) || status.stx_nlink > 1 {
+            return;
+        }
+        let Ok(file) = entry.open(false) else { return };
+        let id = self.looker.id(file.as_fd(), status);
+        if self.later.was_just_read(id) {
+            let state = self.looker.state(file.as_fd(), status, process);
+            let looker = &mut self.looker;
+            let found = self
+                .writes
+                .taken(looker, process, file.as_fd(), status, &state);
+            self.tell_findings(found.into_iter().collect());
+        }
+    }
+
     pub(super) fn tell_findings(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             match finding {
                 Finding::Written(process, file) => {
                     self.touched(process, file, Access::InferredWrite);
+                }
+                Finding::Content(process, file, blake3) => {
+                    self.emit(process, EventKind::Content { file, blake3 });
                 }
                 Finding::Unknown(path) => {
                     let path = RawString::new(path);

@@ -13,6 +13,9 @@ use crate::event::{FileId, FileState, PathQuality};
 
 /// Up to this size the content of any file opened for writing is compared.
 const CONTENT_BYTES: u64 = 64 * 1024;
+/// Up to this size the content of a file that is about to be emptied or removed is taken: a
+/// millisecond.
+const TAKEN_BYTES: u64 = 1024 * 1024;
 /// Up to this size where only the content can tell.
 const MAPPED_CONTENT_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -31,6 +34,8 @@ struct Watched {
 pub(super) enum Finding {
     /// The process wrote the file, which now is as given.
     Written(u32, FileState),
+    /// What the file held that the process is about to change.
+    Content(u32, FileState, [u8; 32]),
     /// Nothing can tell whether the file at this path was written.
     Unknown(Vec<u8>),
 }
@@ -65,8 +70,13 @@ impl Writes {
         };
         let kind = looker.file_system(file, status);
         let maps = mappable && matches!(kind, FileSystem::Memory | FileSystem::Remote);
-        let findings = self.compare(id, file, state);
+        let mut findings = self.compare(id, file, state);
         let before = self.look(id, file, state, kind, maps);
+        findings.extend(
+            before
+                .content
+                .and_then(|content| told(process, file, state, content)),
+        );
         let entries = self.open.entry(id).or_default();
         let known = |entry: &Watched| entry.process == process && entry.before == before;
         if !entries.iter().any(known) {
@@ -79,6 +89,24 @@ impl Writes {
             });
         }
         findings
+    }
+
+    /// A process is about to empty or remove a file: what it holds, of which nothing is left in a
+    /// moment.
+    pub(super) fn taken(
+        &self,
+        looker: &mut Looker,
+        process: u32,
+        file: BorrowedFd<'_>,
+        status: &Statx,
+        state: &FileState,
+    ) -> Option<Finding> {
+        let id = state.id?;
+        let is_wanted = !self.written.contains(&id)
+            && (1..=TAKEN_BYTES).contains(&state.size_bytes)
+            && looker.file_system(file, status) != FileSystem::Remote;
+        let content = is_wanted.then(|| look::content(file, TAKEN_BYTES))??;
+        told(process, file, state, content)
     }
 
     fn look(
@@ -201,6 +229,20 @@ impl Writes {
     }
 }
 
+/// What to tell of a content that was just taken. None where the file may have changed meanwhile,
+/// or so shortly before that another change need not show in its state.
+fn told(
+    process: u32,
+    file: BorrowedFd<'_>,
+    state: &FileState,
+    content: [u8; 32],
+) -> Option<Finding> {
+    let status = Looker::status(file).ok()?;
+    let now = look::stamp(&status);
+    let is_same = now == (state.size_bytes, state.mtime_ns, state.ctime_ns);
+    (is_same && look::is_settled(state)).then(|| Finding::Content(process, state.clone(), content))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +261,7 @@ mod tests {
             .into_iter()
             .filter_map(|finding| match finding {
                 Finding::Written(process, _) => Some(process),
-                Finding::Unknown(_) => None,
+                Finding::Content(..) | Finding::Unknown(_) => None,
             })
             .collect();
         found.sort_unstable();
@@ -266,5 +308,28 @@ mod tests {
         let name = |name: &str| folder.join(name).into_os_string().into_encoded_bytes();
         writes.renamed(&name("a"), &name("b"), false);
         assert_eq!(writers(writes.finish(&mut looker)), [1]);
+    }
+
+    #[test]
+    fn what_is_about_to_be_emptied_is_hashed_once_its_state_is_settled() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().canonicalize().expect("exists").join("file");
+        std::fs::write(&path, "abc").expect("writes");
+        let mut looker = Looker::new().expect("proc is there");
+        let file = File::open(&path).expect("opens");
+        let status = Looker::status(file.as_fd()).expect("a status");
+        let state = looker.state(file.as_fd(), &status, 1);
+        let mut writes = Writes::default();
+        let mut tell =
+            |writes: &Writes| writes.taken(&mut looker, 1, file.as_fd(), &status, &state);
+        let expected = *blake3::hash(b"abc").as_bytes();
+        // The clock that files are stamped with has to go on.
+        let finding = std::iter::repeat_with(|| tell(&writes)).flatten().next();
+        assert_eq!(finding, Some(Finding::Content(1, state.clone(), expected)));
+
+        std::fs::write(&path, "other").expect("writes");
+        assert_eq!(tell(&writes), None, "it is in another state");
+        writes.mark_written(state.id);
+        assert_eq!(tell(&writes), None, "it is the job's work");
     }
 }
