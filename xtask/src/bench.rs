@@ -6,6 +6,7 @@
 //! of them. Other tracers are taken as they are found on the machine.
 
 mod goals;
+mod hashing;
 mod measure;
 mod quick;
 mod report;
@@ -27,7 +28,7 @@ pub(crate) use self::quick::run as quick;
 /// Measure what roar costs
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only this part: a workload, `syscalls` or `seccomp` (may be repeated)
+    /// Only this part: a workload, `syscalls`, `seccomp` or `hashing` (may be repeated)
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
 
@@ -59,6 +60,7 @@ pub(crate) struct Args {
 /// The parts besides the workloads.
 const SYSCALLS: &str = "syscalls";
 const UNPRIVILEGED: &str = "seccomp";
+const HASHING: &str = "hashing";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(count) = args.time_syscalls {
@@ -73,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let parts: Vec<&str> = workloads::ALL
         .iter()
         .map(|workload| workload.name)
-        .chain([SYSCALLS, UNPRIVILEGED])
+        .chain([SYSCALLS, UNPRIVILEGED, HASHING])
         .collect();
     for asked in &args.only {
         if !parts.contains(&asked.as_str()) {
@@ -93,6 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         match part {
             SYSCALLS => syscalls::run(&site, args.rounds)?,
             UNPRIVILEGED => unprivileged::run(&site, args.rounds)?,
+            HASHING => hashing::run(&site, args.rounds)?,
             name => {
                 if let Some(workload) = workloads::find(name) {
                     workloads::run(&site, workload, args.rounds)?;

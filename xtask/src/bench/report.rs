@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::goals::{self, Goal, Of};
+use super::hashing::HashingResult;
 use super::measure::Sample;
 use super::results::{self, Part, WorkloadResult};
 use super::statistics::{Spread, geometric_mean};
@@ -54,6 +55,7 @@ struct Measured {
     workloads: Vec<(&'static str, Part<WorkloadResult>)>,
     syscalls: Option<Part<SyscallsResult>>,
     unprivileged: Option<Part<UnprivilegedResult>>,
+    hashing: Option<Part<HashingResult>>,
 }
 
 impl Measured {
@@ -68,6 +70,7 @@ impl Measured {
             workloads: found,
             syscalls: results::read(super::SYSCALLS)?,
             unprivileged: results::read(super::UNPRIVILEGED)?,
+            hashing: results::read(super::HASHING)?,
         })
     }
 
@@ -122,26 +125,17 @@ impl Measured {
     fn circumstances(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
         for (name, part) in &self.workloads {
-            let line = format!("{}, commit {}, {}", part.machine, part.commit, part.date);
-            lines.push(format!(
-                "| {name} | {} | {} | {line} |",
-                part.result.about, part.rounds
-            ));
+            lines.push(circumstances_of(part, name, &part.result.about));
         }
-        if let Some(part) = &self.syscalls {
-            let line = format!("{}, commit {}, {}", part.machine, part.commit, part.date);
-            lines.push(format!(
-                "| syscalls | single system calls | {} | {line} |",
-                part.rounds
-            ));
-        }
-        if let Some(part) = &self.unprivileged {
-            let line = format!("{}, commit {}, {}", part.machine, part.commit, part.date);
-            lines.push(format!(
-                "| seccomp | what an ordinary user pays | {} | {line} |",
-                part.rounds
-            ));
-        }
+        let syscalls = self.syscalls.as_ref();
+        lines
+            .extend(syscalls.map(|part| circumstances_of(part, "syscalls", "single system calls")));
+        let unprivileged = self.unprivileged.as_ref();
+        let about = "what an ordinary user pays";
+        lines.extend(unprivileged.map(|part| circumstances_of(part, "seccomp", about)));
+        let hashing = self.hashing.as_ref();
+        let about = "reading and hashing anew (`roar verify`), beside `b3sum`";
+        lines.extend(hashing.map(|part| circumstances_of(part, "hashing", about)));
         format!(
             "## What was measured\n\n| part | what | rounds | machine, commit, date |\n\
              |---|---|---|---|\n{}\n",
@@ -190,6 +184,8 @@ impl Measured {
             }
             Of::Return => Some(empty?.of_roar(EBPF, |roar| roar.return_s)?.median * 1e3),
             Of::EmptyRun => Some(empty?.above(EBPF, |sample| sample.wall_s)?.median * 1e3),
+            Of::HashingLarge => Some(self.hashing.as_ref()?.result.large.median),
+            Of::HashingSmall => Some(self.hashing.as_ref()?.result.small.median),
             Of::Memory => [TRUE, "ml", "spawn", "make"]
                 .iter()
                 .filter_map(|name| {
@@ -306,6 +302,17 @@ impl Measured {
             rows.join("\n")
         )
     }
+}
+
+fn circumstances_of<T>(part: &Part<T>, name: &str, about: &str) -> String {
+    let Part {
+        rounds,
+        machine,
+        commit,
+        date,
+        result: _,
+    } = part;
+    format!("| {name} | {about} | {rounds} | {machine}, commit {commit}, {date} |")
 }
 
 pub(super) fn ratio_cell(spread: Option<Spread>) -> String {
