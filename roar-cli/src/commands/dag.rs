@@ -65,6 +65,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     };
     let session_id = session.map(|session| session.id);
     let view = store.moment(|| view(&store, session_id, options))??;
+    let view = ManuallyDrop::new(view); // as long as the process
     let undrawn = |_| CommandError::user("the picture cannot be drawn");
     let text = if args.json {
         view.json()

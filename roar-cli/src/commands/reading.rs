@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::capture::hash::{HashCache, Unhashed, hash_files};
+use crate::capture::hash::{self, HashCache, Unhashed, hash_files};
 use crate::error::CommandError;
 use crate::lineage::{ArtifactVersion, Execution, Place, SessionGraph, StaleRead, StepState};
 use crate::model::{CacheKey, CachedHash, Digest, HashAlgorithm, JobState, RawString, Session};
@@ -165,16 +165,7 @@ pub(super) fn execution(
     inputs: Vec<FileRef>,
     outputs: Vec<FileRef>,
 ) -> Execution {
-    let places = |files: Vec<FileRef>| {
-        files
-            .into_iter()
-            .map(|file| Place {
-                path: file.path,
-                hash: file.hash,
-                size_bytes: file.size_bytes,
-            })
-            .collect()
-    };
+    let places = |files: Vec<FileRef>| files.into_iter().map(place).collect();
     Execution {
         job_id: summary.id,
         uid: summary.uid.clone(),
@@ -184,6 +175,15 @@ pub(super) fn execution(
         failed: summary.state == JobState::Done && !summary.outcome.succeeded(),
         inputs: places(inputs),
         outputs: places(outputs),
+    }
+}
+
+/// A file of a job as lineage sees it.
+pub(super) fn place(file: FileRef) -> Place {
+    Place {
+        path: file.path,
+        hash: file.hash,
+        size_bytes: file.size_bytes,
     }
 }
 
@@ -240,7 +240,10 @@ pub(super) fn resolved(cwd: &Path, path: &Path) -> PathBuf {
 }
 
 /// The contents of files, in the order of the paths.
-pub(super) fn hash_paths(store: &Store, paths: &[PathBuf]) -> Vec<Result<Digest, Unhashed>> {
+pub(super) fn hash_paths(
+    store: &Store,
+    paths: &[impl hash::Place],
+) -> Vec<Result<Digest, Unhashed>> {
     hash_files(paths, &[HashAlgorithm::Blake3], &mut ReadOnlyCache(store))
         .into_iter()
         .map(|hashed| {

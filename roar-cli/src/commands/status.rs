@@ -71,8 +71,7 @@ fn recorded(store: &Store, session_id: i64) -> Result<Recorded, StoreError> {
     let graph = ManuallyDrop::new(reading::graph(store, session_id)?); // as long as the process
     let states = graph.states();
     let steps = reading::steps(store, &graph, &states)?;
-    let mut outputs = graph.artifacts(&states);
-    outputs.retain(|version| !version.is_superseded);
+    let outputs = graph.artifacts_that(&states, |version| !version.is_superseded);
     Ok(Recorded {
         stale: stale_steps(store, &graph, &steps)?,
         outputs: reading::named(store, outputs)?,
@@ -111,13 +110,11 @@ fn stale_steps(
 
 /// Compares outputs with the files at their places.
 fn check_artifacts(store: &Store, current: Vec<ArtifactVersion>) -> Vec<ArtifactCheck> {
-    let paths: Vec<_> = current
-        .iter()
-        .map(|version| version.path.to_path_buf())
-        .collect();
+    let paths: Vec<_> = current.iter().map(|version| &version.path).collect();
+    let found = reading::hash_paths(store, &paths);
     current
         .into_iter()
-        .zip(reading::hash_paths(store, &paths))
+        .zip(found)
         .map(|(version, content)| check(version, content))
         .collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -54,33 +54,52 @@ pub struct ArtifactVersion<P = RawString, C = Digest> {
 }
 
 impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
-    /// Every version that the session produced, in no particular order.
+    /// Every version that the session produced: those of a place stand together, places in the
+    /// order in which they were last written.
     ///
     /// `states` are those of [`SessionGraph::states`].
     pub fn artifacts(&self, states: &[StepState]) -> Vec<ArtifactVersion<P, C>> {
+        self.artifacts_that(states, |_| true)
+    }
+
+    /// The versions that are wanted, out of all, in that order: a session has ten times as many as
+    /// most questions are about.
+    pub fn artifacts_that(
+        &self,
+        states: &[StepState],
+        mut wanted: impl FnMut(&ArtifactVersion<P, C>) -> bool,
+    ) -> Vec<ArtifactVersion<P, C>> {
         let needed = self.needed_steps();
         let mut versions = Vec::new();
-        for (path, productions) in self.produced_paths() {
-            self.add_versions(path, productions, states, &needed, &mut versions);
+        let mut of_place = Vec::new();
+        for (index, execution) in self.executions().iter().enumerate() {
+            for (output, place) in execution.outputs.iter().enumerate() {
+                let productions = self.productions(&place.path);
+                let is_last = |last: &Production| (last.execution, last.output) == (index, output);
+                if productions.last().is_some_and(is_last) {
+                    self.add_versions(&place.path, productions, states, &needed, &mut of_place);
+                    versions.extend(of_place.drain(..).filter(&mut wanted));
+                }
+            }
         }
         versions
     }
 
     /// The steps that others depend on.
-    fn needed_steps(&self) -> BTreeSet<u32> {
+    fn needed_steps(&self) -> HashSet<u32> {
         let latest = self.latest().values();
         latest.flat_map(|index| self.dependencies(*index)).collect()
     }
 
+    /// Adds the versions of a place to none.
     fn add_versions(
         &self,
         path: &P,
         productions: &[Production],
         states: &[StepState],
-        needed: &BTreeSet<u32>,
+        needed: &HashSet<u32>,
         versions: &mut Vec<ArtifactVersion<P, C>>,
     ) {
-        let current = versions.len();
         let mut known: HashMap<Option<&C>, usize> = HashMap::new();
         // Newest first: the first production of a content is its newest.
         for production in productions.iter().rev() {
@@ -88,7 +107,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             let at = if let Some(at) = known.get(&hash) {
                 *at
             } else {
-                let newer = versions.get(current);
+                let newer = versions.first();
                 let version = self.version(path, *production, newer, states, needed);
                 versions.push(version);
                 if productions.len() > 1 {
@@ -104,7 +123,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             version.consumer_steps.remove(&version.producer_step);
         }
         // What nobody has read, be it aside or still to come, though the pipeline goes on.
-        for version in &mut versions[current..] {
+        for version in versions {
             let is_read = version.is_terminal || !version.consumer_steps.is_empty();
             if version.state == ArtifactState::Active && !is_read {
                 version.state = ArtifactState::Orphaned;
@@ -120,7 +139,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         production: Production,
         current: Option<&ArtifactVersion<P, C>>,
         states: &[StepState],
-        needed: &BTreeSet<u32>,
+        needed: &HashSet<u32>,
     ) -> ArtifactVersion<P, C> {
         let producer = production.execution;
         let place = &self.executions()[producer].outputs[production.output];

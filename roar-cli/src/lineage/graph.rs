@@ -33,7 +33,9 @@ pub struct SessionGraph<P = RawString, C = Digest> {
     /// Who wrote each place, oldest first.
     productions: HashMap<P, Productions>,
     latest: BTreeMap<u32, usize>,
-    steps: BTreeMap<u32, Vec<usize>>,
+    steps: HashMap<u32, Vec<usize>>,
+    /// Of each execution, whether it is the latest of its step that counts.
+    is_latest: Vec<bool>,
 }
 
 /// One recorded job, reduced to what lineage needs.
@@ -131,7 +133,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         for of_one in &mut consumers {
             of_one.sort_by_key(|consumer| consumer.output);
         }
-        let mut steps: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        let mut steps: HashMap<u32, Vec<usize>> = HashMap::new();
         for (index, execution) in executions.iter().enumerate() {
             steps.entry(execution.step_number).or_default().push(index);
         }
@@ -139,7 +141,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             let execution = &executions[**index];
             execution.failed && execution.outputs.is_empty()
         };
-        let latest = steps
+        let latest: BTreeMap<u32, usize> = steps
             .iter()
             .filter_map(|(step, list)| {
                 let newest_first = || list.iter().rev();
@@ -147,6 +149,10 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
                 Some((*step, *index.or(newest_first().next())?))
             })
             .collect();
+        let mut is_latest = vec![false; executions.len()];
+        for index in latest.values() {
+            is_latest[*index] = true;
+        }
         Self {
             executions,
             sources,
@@ -154,6 +160,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             productions,
             latest,
             steps,
+            is_latest,
         }
     }
 
@@ -180,7 +187,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
 
     /// Whether an execution is the latest of its step that counts.
     pub fn is_latest(&self, index: usize) -> bool {
-        self.latest.get(&self.executions[index].step_number) == Some(&index)
+        self.is_latest[index]
     }
 
     /// Where an execution's inputs came from.
@@ -236,13 +243,6 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     pub(super) fn productions(&self, path: &P) -> &[Production] {
         self.productions.get(path).map_or(&[], SmallVec::as_slice)
     }
-
-    /// Every place that was written.
-    pub(super) fn produced_paths(&self) -> impl Iterator<Item = (&P, &[Production])> {
-        self.productions
-            .iter()
-            .map(|(path, list)| (path, list.as_slice()))
-    }
 }
 
 /// Where the inputs of each execution came from, and who wrote each place.
@@ -250,9 +250,12 @@ fn link<P: PlaceKey, C: ContentKey>(
     executions: &[Execution<P, C>],
 ) -> (Vec<Vec<Source>>, HashMap<P, Productions>) {
     let outputs = executions.iter().map(|one| one.outputs.len()).sum();
+    let read = executions.iter().flat_map(|one| &one.inputs);
     let mut linker = Linker {
         by_path: HashMap::with_capacity(outputs),
-        by_hash: HashMap::with_capacity(outputs),
+        by_hash: read
+            .filter_map(|input| Some((input.hash.as_ref()?, Productions::new())))
+            .collect(),
         first_read: HashMap::new(),
     };
     let mut sources = Vec::with_capacity(executions.len());
@@ -268,6 +271,7 @@ fn link<P: PlaceKey, C: ContentKey>(
 /// What has been produced so far, while the executions are gone through oldest first.
 struct Linker<'a, P, C> {
     by_path: HashMap<P, Productions>,
+    /// Of the contents that were read: ten times as many are written.
     by_hash: HashMap<&'a C, Productions>,
     /// The execution that first consumed a content at a place: it was there before.
     first_read: HashMap<(&'a P, &'a C), usize>,
@@ -300,8 +304,10 @@ impl<'a, P: PlaceKey, C: ContentKey> Linker<'a, P, C> {
                 .entry(place.path.clone())
                 .or_default()
                 .push(production);
-            if let Some(hash) = &place.hash {
-                self.by_hash.entry(hash).or_default().push(production);
+            if let Some(hash) = &place.hash
+                && let Some(productions) = self.by_hash.get_mut(hash)
+            {
+                productions.push(production);
             }
         }
     }

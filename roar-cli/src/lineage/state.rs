@@ -213,13 +213,14 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     /// Whether a newer execution of its step no longer produces this place (one that failed may
     /// not have come so far), and nobody else has produced it since.
     pub(super) fn is_left_behind(&self, producer: usize, path: &P) -> bool {
-        let is_last = self
-            .productions(path)
-            .last()
-            .is_some_and(|last| last.execution == producer);
+        let is_last = || {
+            let last = self.productions(path).last();
+            last.is_some_and(|last| last.execution == producer)
+        };
+        // Nearly always the newest of its step, which needs no look at the place.
         let newer = self.executions_of(self.executions()[producer].step_number);
-        let mut newer = newer.iter().filter(|index| **index > producer);
-        is_last && newer.any(|index| !self.executions()[*index].failed)
+        let mut newer = newer.iter().rev().take_while(|index| **index > producer);
+        newer.any(|index| !self.executions()[*index].failed) && is_last()
     }
 
     /// The latest executions for which `seed` holds, and those downstream of them.

@@ -83,6 +83,12 @@ impl RawString {
         }
     }
 
+    /// Whether a path lies below a folder's.
+    pub fn is_below(&self, folder: &Self) -> bool {
+        let below = self.0.strip_prefix(folder.as_bytes());
+        below.is_some_and(|below| below.starts_with(b"/"))
+    }
+
     /// The last path component.
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|b| *b == b'/').next().unwrap_or_default()
@@ -111,6 +117,13 @@ impl From<Vec<u8>> for RawString {
 /// not UTF-8 appear as escapes, so that a hostile name cannot drive a terminal.
 impl fmt::Display for RawString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nearly every name is printable ASCII, and listings have ten thousand of them.
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+        if self.0.iter().all(is_plain)
+            && let Ok(text) = std::str::from_utf8(&self.0)
+        {
+            return f.write_str(text);
+        }
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
                 match c {

@@ -240,27 +240,21 @@ impl<P: PlaceKey, C: ContentKey> DagPlan<P, C> {
     /// they shown by themselves or not.
     pub fn new(graph: &SessionGraph<P, C>, options: DagOptions, with_collections: bool) -> Self {
         let states = graph.states();
-        let mut versions = graph.artifacts(&states);
         let wanted = |state: StepState| !options.stale_only || state == StepState::Stale;
         let mut shown: Vec<usize> = (0..graph.executions().len())
             .filter(|index| options.expanded || graph.is_newest(*index))
             .filter(|index| wanted(states[*index]))
             .collect();
         shown.sort_by_key(|index| (graph.executions()[*index].step_number, *index));
-        let stale = |version: &&ArtifactVersion<P, C>| version.state == ArtifactState::Stale;
-        let stale_artifact_count = versions.iter().filter(stale).count();
-        versions.retain(|version| {
-            options.expanded
+        let (mut stale_artifact_count, mut superseded_artifact_count) = (0, 0);
+        let versions = graph.artifacts_that(&states, |version| {
+            stale_artifact_count += usize::from(version.state == ArtifactState::Stale);
+            let counts = options.expanded
                 || graph.is_latest(version.producer)
-                || version.state == ArtifactState::Orphaned
+                || version.state == ArtifactState::Orphaned;
+            superseded_artifact_count += usize::from(counts && version.is_superseded);
+            counts && (with_collections || options.show_artifacts || version.is_terminal)
         });
-        let superseded_artifact_count = versions
-            .iter()
-            .filter(|version| version.is_superseded)
-            .count();
-        if !with_collections {
-            versions.retain(|version| options.show_artifacts || version.is_terminal);
-        }
         Self {
             shown,
             versions,

@@ -8,10 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use unicode_width::UnicodeWidthStr as _;
-
 use super::dag::{DagArtifact, DagNode, DagView, state_style};
-use super::table::truncate;
+use super::table::{truncate, width};
 use super::{Style, Terminal, human, layout};
 use crate::lineage::{ArtifactState, StepState};
 
@@ -126,8 +124,8 @@ struct Drawing<'a> {
 
 impl Drawing<'_> {
     fn all(&mut self) {
-        let width = self.terminal.width;
-        let deepest = (width.saturating_sub(COMMAND_MIN) / 3).max(width / 10);
+        let columns = self.terminal.width;
+        let deepest = (columns.saturating_sub(COMMAND_MIN) / 3).max(columns / 10);
         for row in layout::rows(&self.view.parents, deepest) {
             let mut lead: String = row.through.iter().map(|line| self.line(*line)).collect();
             let mut below = lead.clone();
@@ -172,9 +170,9 @@ impl Drawing<'_> {
             String::new()
         };
         let command = format!("{name}{}", node.command.replace('\n', "\\n"));
-        let fixed = lead.width() + reference.width() + mark.len() + 1 + uid.width();
+        let fixed = width(lead) + reference.len() + mark.len() + 1 + uid.len();
         let room_beside = |side: &[(String, Style)]| {
-            let side: usize = side.iter().map(|(text, _)| text.width() + 2).sum();
+            let side: usize = side.iter().map(|(text, _)| width(text) + 2).sum();
             self.terminal.width.saturating_sub(fixed + side)
         };
         let mut side = self.side(position, node, drawn_below, true);
@@ -277,7 +275,7 @@ impl Drawing<'_> {
             ArtifactState::Orphaned => " [orphaned]",
         };
         let facts = artifact.facts();
-        let fixed = lead.width() + 2 + mark.len() + 2 + facts.width();
+        let fixed = width(lead) + 2 + mark.len() + 2 + width(&facts);
         let room = self.terminal.width.saturating_sub(fixed).max(12);
         let path = artifact.shown_path(self.cwd);
         let _ = writeln!(

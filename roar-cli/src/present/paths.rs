@@ -6,13 +6,11 @@ use crate::model::RawString;
 
 /// The path relative to `cwd` when it lies below it, else the whole path.
 pub fn shown(path: &RawString, cwd: &Path) -> String {
-    let base = RawString::from_path(cwd);
+    let base = cwd.as_os_str().as_encoded_bytes();
     let separators: &[u8] = if cfg!(windows) { b"/\\" } else { b"/" };
     path.as_bytes()
-        .strip_prefix(base.as_bytes())
-        .filter(|rest| {
-            rest.first().is_some_and(|b| separators.contains(b)) || base.as_bytes().ends_with(b"/")
-        })
+        .strip_prefix(base)
+        .filter(|rest| rest.first().is_some_and(|b| separators.contains(b)) || base.ends_with(b"/"))
         .map(|rest| rest.strip_prefix(b"/").unwrap_or(rest))
         .filter(|rest| !rest.is_empty())
         .map_or_else(|| path.to_string(), |rest| RawString::new(rest).to_string())

@@ -138,8 +138,8 @@ impl Table {
                 self.rows
                     .iter()
                     .filter_map(|row| row.get(index))
-                    .map(|cell| cell.text.width())
-                    .chain([column.title.width()])
+                    .map(|cell| width(&cell.text))
+                    .chain([width(column.title)])
                     .max()
                     .unwrap_or(0)
             })
@@ -189,7 +189,7 @@ impl Table {
                 text.push_str(&" ".repeat(GAP));
             }
             let cut = truncate(&cell.text, widths[index], terminal);
-            let padding = " ".repeat(widths[index].saturating_sub(cut.width()));
+            let padding = " ".repeat(widths[index].saturating_sub(width(&cut)));
             let last = position + 1 == shown.len();
             if self.columns[index].right {
                 text.push_str(&padding);
@@ -207,9 +207,19 @@ impl Table {
     }
 }
 
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    // Nearly all text is, and none has control characters: it is inert.
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
+    }
+}
+
 /// The text cut to `width` columns, with a mark where something is missing.
 pub fn truncate(text: &str, width: usize, terminal: Terminal) -> String {
-    if text.width() <= width {
+    if self::width(text) <= width {
         return text.to_owned();
     }
     let mark = if terminal.unicode { "…" } else { "~" };

@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use anstream::{AutoStream, ColorChoice};
 use owo_colors::OwoColorize as _;
 
+use super::style::without_colour;
 use crate::error::CommandError;
 
 /// The user's terminal or pipes. A closed pipe is not an error: the reader had enough.
@@ -20,16 +22,20 @@ impl Ui {
         }
     }
 
-    /// Writes data (a listing, JSON) to stdout.
+    /// Writes data (a listing, JSON) to stdout, without colour where that is not wanted.
     pub fn data(&mut self, text: &str) {
         if self.stdout_closed {
             return;
         }
-        let written = if memchr::memchr(b'\x1b', text.as_bytes()).is_some() {
+        let has_codes = memchr::memchr(b'\x1b', text.as_bytes()).is_some();
+        let written = if has_codes && AutoStream::choice(&io::stdout()) != ColorChoice::Never {
             let mut out = anstream::stdout().lock();
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         } else {
-            // No codes to take out: megabytes of JSON need not be searched for any.
+            // Codes are taken out of the whole: a stream that does it writes piece by piece. And
+            // where there are none, megabytes of JSON need not be searched for any.
+            let plain = has_codes.then(|| without_colour(text));
+            let text = plain.as_deref().unwrap_or(text);
             let mut out = io::stdout().lock();
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
         };

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use askama::Template;
-use unicode_width::UnicodeWidthStr as _;
 
 use super::super::dag::{DagArtifact, DagNode, DagView};
 use super::super::dag_text::artifacts_by_job;
 use super::super::human;
 use super::super::layout::{self, Row};
+use super::super::table::width;
 use super::{LABEL_MAX, artifact_label, artifact_state, command, label, marks};
 
 /// Pixels.
@@ -137,7 +137,7 @@ impl Drawing {
             ),
         };
         let columns =
-            step.reference.width() + step.command.width() + step.marks.width() + step.side.width();
+            width(&step.reference) + width(&step.command) + width(&step.marks) + width(&step.side);
         self.widen(step.text_x, columns + 8);
         self.steps.push(step);
     }
@@ -147,7 +147,7 @@ impl Drawing {
         let mut note = |state, path: String, side: String| {
             let y = self.height + ARTIFACT_ROW / 2 + 2;
             self.height += ARTIFACT_ROW;
-            self.widen(x, path.width() + side.width() + 4);
+            self.widen(x, width(&path) + width(&side) + 4);
             self.notes.push(Note {
                 state,
                 x,
