@@ -118,7 +118,7 @@ fn lineage(criterion: &mut Criterion) {
     let mut producers = InMemory(graph.executions().to_vec());
     let last = place(JOBS - 1);
     group.bench_function("closure of the last content", |bencher| {
-        bencher.iter(|| ancestry(&last, None, &mut producers));
+        bencher.iter(|| ancestry(std::slice::from_ref(&last), None, &mut producers));
     });
     group.finish();
 }

@@ -113,7 +113,7 @@ impl Gathered<'_> {
             store: self.store,
             known: HashMap::new(),
         };
-        let found = ancestry(place, None, &mut recorded)?;
+        let found = ancestry(std::slice::from_ref(place), None, &mut recorded)?;
         let jobs = found.jobs.iter().map(|ancestor| ancestor.execution.job_id);
         self.jobs.extend(jobs);
         Ok(())

@@ -7,28 +7,32 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::reading;
-use super::reference::{self, FoundArtifact};
+use super::reference::{self, Content, FoundArtifact};
 use crate::clock;
 use crate::error::CommandError;
 use crate::lineage::ancestry::{Producers, ancestry};
 use crate::lineage::{Execution, Place};
 use crate::model::{Digest, RawString};
 use crate::present::Terminal;
-use crate::present::lineage::{LineageJob, LineageSource, LineageView};
-use crate::store::{JobSummary, Store, StoreError};
+use crate::present::lineage::{LineageJob, LineageSource, LineageView, first_readers};
+use crate::store::{CollectionRow, FileRef, JobSummary, Store, StoreError};
 
 /// Show where a file came from: the jobs that led to it and what they read.
 ///
-/// The file is found by its content, wherever it was moved or copied to.
+/// The file is found by its content, wherever it was moved or copied to. A collection is one line;
+/// with --all each of its files is.
 #[derive(Debug, clap::Args)]
 pub(super) struct LineageArgs {
-    /// A path, or an artifact hash (4 digits or more).
+    /// A path, or the hash of an artifact or a collection (4 digits or more).
     #[arg(value_name = "PATH|HASH")]
     artifact: OsString,
     /// Follow inputs to the jobs that made them at most so many times; with 0, show only the job
     /// that made the file.
     #[arg(short, long, value_name = "DEPTH")]
     depth: Option<u32>,
+    /// Name every file.
+    #[arg(long)]
+    all: bool,
     /// Machine-readable output.
     #[arg(long)]
     json: bool,
@@ -49,9 +53,12 @@ enum Form {
 /// Tell in plain words where a file came from, and the commands that make it again.
 #[derive(Debug, clap::Args)]
 pub(super) struct WhyArgs {
-    /// A path, or an artifact hash (4 digits or more).
+    /// A path, or the hash of an artifact or a collection (4 digits or more).
     #[arg(value_name = "PATH|HASH")]
     artifact: OsString,
+    /// Name every file.
+    #[arg(long)]
+    all: bool,
     /// Machine-readable output.
     #[arg(long)]
     json: bool,
@@ -61,7 +68,8 @@ pub(super) struct WhyArgs {
 /// The file is not recorded, or the hash is ambiguous.
 pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitCode, CommandError> {
     let jobs_deep = args.depth.map(|depth| depth.saturating_add(1));
-    let view = view(context, &args.artifact, jobs_deep)?;
+    let mut view = view(context, &args.artifact, jobs_deep)?;
+    view.all = args.all;
     let text = if args.json || args.output == Form::Json {
         view.json()
     } else {
@@ -74,7 +82,8 @@ pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitC
 /// # Errors
 /// The file is not recorded, or the hash is ambiguous.
 pub(super) fn why(context: &mut Context, args: &WhyArgs) -> Result<ExitCode, CommandError> {
-    let view = view(context, &args.artifact, None)?;
+    let mut view = view(context, &args.artifact, None)?;
+    view.all = args.all;
     let text = if args.json {
         view.why_json(&context.cwd)
     } else {
@@ -90,24 +99,68 @@ fn view(
     jobs_deep: Option<u32>,
 ) -> Result<LineageView, CommandError> {
     let (project, store) = reading::open(context)?;
-    let found = reference::resolve_artifact(&store, &context.cwd, artifact)?;
-    found.warn_if_changed(context);
-    let (store, found) = (&store, &found);
-    store.moment(|| lineage_of(store, found, jobs_deep, project.root))?
+    let asked = match reference::resolve_content(&store, &context.cwd, artifact)? {
+        Content::Artifact(found) => {
+            found.warn_if_changed(context);
+            Asked::file(target(&store, &found)?)
+        }
+        Content::Collection(found) => collection(&store, &found)?,
+    };
+    store.moment(|| lineage_of(&store, asked, jobs_deep, project.root))?
+}
+
+/// What was asked for.
+struct Asked {
+    target: Place,
+    files: Vec<Place>,
+    is_collection: bool,
+}
+
+impl Asked {
+    fn file(target: Place) -> Self {
+        Self {
+            files: vec![target.clone()],
+            target,
+            is_collection: false,
+        }
+    }
+}
+
+/// A collection as its newest maker wrote it, else as its newest reader found it.
+fn collection(store: &Store, found: &CollectionRow) -> Result<Asked, CommandError> {
+    let newest = found.uses.iter().max_by_key(|one| (one.2, one.0.id));
+    let (folder, files) = match newest {
+        Some((job, folder, produced)) => {
+            let job = store.job_with_files(job.clone())?;
+            let files = if *produced { job.outputs } else { job.inputs };
+            (folder.clone(), files)
+        }
+        None => Default::default(),
+    };
+    let is_member = |file: &FileRef| file.hash.is_some() && file.path.is_below(&folder);
+    let files = files.into_iter().filter(is_member);
+    Ok(Asked {
+        files: files.map(reading::place).collect(),
+        target: Place {
+            path: folder.clone(),
+            hash: Some(found.hash.clone()),
+            size_bytes: found.size_bytes,
+        },
+        is_collection: true,
+    })
 }
 
 fn lineage_of(
     store: &Store,
-    found: &FoundArtifact,
+    asked: Asked,
     jobs_deep: Option<u32>,
     root: PathBuf,
 ) -> Result<LineageView, CommandError> {
-    let target = target(store, found)?;
     let mut recorded = Recorded {
         store,
         known: HashMap::new(),
     };
-    let found = ancestry(&target, jobs_deep, &mut recorded)?;
+    let found = ancestry(&asked.files, jobs_deep, &mut recorded)?;
     let mut known = recorded.known;
     let mut jobs = Vec::with_capacity(found.jobs.len());
     for ancestor in found.jobs {
@@ -122,6 +175,7 @@ fn lineage_of(
             inputs: ancestor.execution.inputs,
             producers: ancestor.producers,
             outputs: ancestor.execution.outputs,
+            collections: store.collection_places(id)?,
         });
     }
     let readers = first_readers(&jobs);
@@ -130,9 +184,13 @@ fn lineage_of(
         .into_iter()
         .map(|place| {
             // Whether a content from outside stands where a job had written before it was read.
-            let edited_after = match readers.get(&(&place.path, &place.hash)) {
+            let reader = match readers.get(&(&place.path, &place.hash)) {
+                Some(job) => Some(job.summary.id),
+                None => store.first_reader(&place.path, place.hash.as_ref())?,
+            };
+            let edited_after = match reader {
                 Some(reader) => {
-                    store.last_other_writer(&place.path, place.hash.as_ref(), *reader)?
+                    store.last_other_writer(&place.path, place.hash.as_ref(), reader)?
                 }
                 None => None,
             };
@@ -142,12 +200,20 @@ fn lineage_of(
             })
         })
         .collect::<Result<_, StoreError>>()?;
+    let Asked {
+        target,
+        files,
+        is_collection,
+    } = asked;
     Ok(LineageView {
         target,
+        files,
+        is_collection,
         jobs,
         sources,
         cut: found.cut,
         project_root: project_root(root),
+        all: false,
     })
 }
 
@@ -172,19 +238,6 @@ pub(super) fn target(store: &Store, found: &FoundArtifact) -> Result<Place, Comm
         hash: Some(found.artifact.hash.clone()),
         size_bytes: found.artifact.size_bytes,
     })
-}
-
-/// The first of the jobs that read a content at a place; the jobs are in order of their ids.
-fn first_readers(jobs: &[LineageJob]) -> HashMap<(&RawString, &Option<Digest>), i64> {
-    let mut readers = HashMap::new();
-    for job in jobs {
-        for input in &job.inputs {
-            readers
-                .entry((&input.path, &input.hash))
-                .or_insert(job.summary.id);
-        }
-    }
-    readers
 }
 
 /// Producers as the store knows them; remembers the jobs it met.

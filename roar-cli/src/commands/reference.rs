@@ -47,6 +47,15 @@ impl FoundArtifact {
     }
 }
 
+/// A content that was found.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Of a file.
+    Artifact(FoundArtifact),
+    /// Of a tree of files.
+    Collection(CollectionRow),
+}
+
 /// At most so many candidates are listed for an ambiguous prefix.
 const CANDIDATES: u32 = 20;
 
@@ -69,6 +78,26 @@ pub(super) fn resolve(
         }
     }
     by_path(store, cwd, Path::new(text)).map(Target::Artifact)
+}
+
+/// The content that `text` refers to: a hash (or the beginning of one) of an artifact or a
+/// collection, or a path.
+///
+/// # Errors
+/// Nothing recorded is meant, or more than one thing.
+pub(super) fn resolve_content(
+    store: &Store,
+    cwd: &Path,
+    text: &std::ffi::OsStr,
+) -> Result<Content, CommandError> {
+    let artifact = resolve_artifact(store, cwd, text);
+    if artifact.is_err()
+        && let Some(word) = text.to_str()
+        && let Some(Target::Collection(found)) = by_prefix(store, word)?
+    {
+        return Ok(Content::Collection(found));
+    }
+    artifact.map(Content::Artifact)
 }
 
 /// The content that `text` refers to: a hash (or the beginning of one) or a path.

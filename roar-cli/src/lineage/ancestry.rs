@@ -60,18 +60,18 @@ pub struct Ancestry {
 pub struct Ancestor {
     /// The job.
     pub execution: Execution,
-    /// Its distance from the content asked for: 1 for the producer.
+    /// Its distance from the contents asked for: 1 for a producer.
     pub depth: u32,
     /// For each input, in order: the job that produced it.
     pub producers: Vec<Option<i64>>,
 }
 
-/// Walks from `start` to its sources, at most `depth` jobs deep (any, when none).
+/// Walks from the contents `starts` to their sources, at most `depth` jobs deep (any, when none).
 ///
 /// # Errors
 /// The record cannot be read.
 pub fn ancestry<P: Producers>(
-    start: &Place,
+    starts: &[Place],
     depth: Option<u32>,
     producers: &mut P,
 ) -> Result<Ancestry, P::Error> {
@@ -82,10 +82,12 @@ pub fn ancestry<P: Producers>(
         pending: VecDeque::new(),
         cut: false,
     };
-    match find(start, None, producers)? {
-        Some(_) if depth == Some(0) => walk.cut = true,
-        Some(producer) => walk.enter(producer, 1, producers)?,
-        None => walk.add_unsourced(start),
+    for start in starts {
+        match find(start, None, producers)? {
+            Some(_) if depth == Some(0) => walk.cut = true,
+            Some(producer) => walk.enter(producer, 1, producers)?,
+            None => walk.add_unsourced(start),
+        }
     }
     while let Some(id) = walk.pending.pop_front() {
         let (inputs, level) = {
@@ -229,7 +231,7 @@ mod tests {
             size_bytes: Some(u64::from(content != "0")),
         };
         let mut recorded = Recorded(executions(jobs));
-        let Ok(found) = ancestry(&start, depth, &mut recorded);
+        let Ok(found) = ancestry(&[start], depth, &mut recorded);
         let mut parts: Vec<String> = found
             .jobs
             .iter()

@@ -30,7 +30,7 @@ pub(super) fn shown(
     let mut known: HashMap<(i64, &RawString), usize> = HashMap::new();
     for version in versions {
         let job = job_of(version.producer);
-        let holds = |met: &&&ProducedCollection| is_below(&version.path, &met.folder);
+        let holds = |met: &&&ProducedCollection| version.path.is_below(&met.folder);
         let Some(met) = by_job.get(&job).and_then(|its| its.iter().find(holds)) else {
             artifacts.push(artifact(version, job));
             continue;
@@ -47,11 +47,6 @@ pub(super) fn shown(
             && (!options.stale_only || artifact.state == ArtifactState::Stale)
     });
     artifacts
-}
-
-fn is_below(path: &RawString, folder: &RawString) -> bool {
-    let below = path.as_bytes().strip_prefix(folder.as_bytes());
-    below.is_some_and(|below| below.starts_with(b"/"))
 }
 
 fn artifact(version: ArtifactVersion, producer_job: i64) -> DagArtifact {

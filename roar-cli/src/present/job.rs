@@ -396,8 +396,7 @@ fn gap_line(gap: &Gap) -> String {
 
 /// Whether a hashed file lies in the folder of a collection.
 fn is_member(met: &JobCollection, file: &FileRecord) -> bool {
-    let below = file.path.as_bytes().strip_prefix(met.folder.as_bytes());
-    file.hash().is_some() && below.is_some_and(|below| below.starts_with(b"/"))
+    file.hash().is_some() && file.path.is_below(&met.folder)
 }
 
 /// Inputs or outputs.

@@ -1,4 +1,4 @@
-//! Where a content came from: as a list of jobs, in plain words, and as JSON.
+//! Where a content came from: as a list of jobs and as JSON; [`super::why`] has it in plain words.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -7,17 +7,22 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::dag::reference;
+use super::members::{self, CollectionDocument, Group, collection_of, grouped};
 use super::table::{Cell, Column, Table, truncate};
-use super::{Style, Terminal, human, inert, paths, shell};
+use super::{Style, Terminal, human, paths, shell};
 use crate::lineage::Place;
 use crate::model::{Digest, GitState, JobKind, RawString};
-use crate::store::JobSummary;
+use crate::store::{CollectionPlace, JobSummary};
 
-/// The lineage of one content.
+/// The lineage of one content, or of a collection.
 #[derive(Clone, Debug)]
 pub struct LineageView {
-    /// The content asked for.
+    /// The content asked for; for a collection its folder and the hash over its members.
     pub target: Place,
+    /// What was asked for, file by file.
+    pub files: Vec<Place>,
+    /// A collection was asked for.
+    pub is_collection: bool,
     /// The jobs that led to it, each after all jobs it depends on.
     pub jobs: Vec<LineageJob>,
     /// The contents that no recorded job produced.
@@ -26,6 +31,8 @@ pub struct LineageView {
     pub cut: bool,
     /// The project's folder.
     pub project_root: std::path::PathBuf,
+    /// For people: every file by its name.
+    pub all: bool,
 }
 
 /// A job on the way.
@@ -43,6 +50,16 @@ pub struct LineageJob {
     pub producers: Vec<Option<i64>>,
     /// What it produced.
     pub outputs: Vec<Place>,
+    /// The collections among both.
+    pub collections: Vec<CollectionPlace>,
+}
+
+impl LineageJob {
+    /// The collection that an input or an output is a member of.
+    pub(super) fn collection_of(&self, file: &Place, produced: bool) -> Option<&CollectionPlace> {
+        file.hash.as_ref()?;
+        collection_of(&self.collections, produced, &file.path)
+    }
 }
 
 /// A content from outside.
@@ -55,10 +72,21 @@ pub struct LineageSource {
 }
 
 /// By job, the outputs that were handed on.
-type HandedOn<'a> = HashMap<i64, BTreeSet<&'a RawString>>;
+pub(super) type HandedOn<'a> = HashMap<i64, BTreeSet<&'a RawString>>;
+
+/// The first of jobs that read a content at a place; they are in order of their ids.
+pub fn first_readers(jobs: &[LineageJob]) -> HashMap<(&RawString, &Option<Digest>), &LineageJob> {
+    let mut readers = HashMap::new();
+    for job in jobs {
+        for input in &job.inputs {
+            readers.entry((&input.path, &input.hash)).or_insert(job);
+        }
+    }
+    readers
+}
 
 /// At most so many files of a job are named for people.
-const FILES_SHOWN: usize = 8;
+pub(super) const FILES_SHOWN: usize = 8;
 
 impl LineageView {
     /// The jobs, oldest first, with the files that matter.
@@ -70,7 +98,7 @@ impl LineageView {
         let mut text = format!(
             "{} {}: {}{sources}\n",
             Style::Heading.paint("Lineage of"),
-            described(&self.target, cwd),
+            self.described(cwd),
             human::count(self.jobs.len(), "job"),
         );
         if self.cut {
@@ -121,39 +149,51 @@ impl LineageView {
             Column::new("").expendable(1),
         ])
         .indent(4);
-        let mut row = |word: &'static str, place: &Place, from: &str| {
-            table.row(vec![
-                Cell::new(word, Style::Dim),
-                paths::shown(&place.path, cwd).into(),
-                place.size_bytes.map(human::size).unwrap_or_default().into(),
-                hash_cell(place.hash.as_ref()),
-                Cell::new(from, Style::Dim),
-            ]);
-        };
-        for (input, producer) in job.inputs.iter().zip(&job.producers).take(FILES_SHOWN) {
-            let from = producer.and_then(|id| self.job(id)).map_or_else(
-                || {
-                    if producer.is_none() {
-                        "from outside".to_owned()
-                    } else {
-                        String::new()
-                    }
-                },
-                |job| format!("from {}", step(&job.summary)),
-            );
-            row("read", input, &from);
+        let mut hidden = 0;
+        let inputs = self.lines(self.inputs(job), |(input, _)| {
+            job.collection_of(input, false)
+        });
+        for (at, group) in inputs.iter().enumerate() {
+            if at >= self.shown() {
+                hidden += group.files.len();
+                continue;
+            }
+            let origin = match &group.files[..] {
+                [(input, producer)] => self.origin_of(input, *producer, cwd),
+                files => self.origin(files.iter().map(|(_, producer)| *producer)),
+            };
+            let files: Vec<&Place> = group.files.iter().map(|(input, _)| *input).collect();
+            table.row(row(
+                "read",
+                group.collection,
+                &files,
+                files.len(),
+                &origin,
+                cwd,
+            ));
         }
-        let (on_the_way, aside): (Vec<&Place>, Vec<&Place>) =
-            job.outputs.iter().partition(|output| {
-                let of_job = wanted.get(&job.summary.id);
-                of_job.is_some_and(|paths| paths.contains(&output.path))
-            });
-        for output in on_the_way.iter().take(FILES_SHOWN) {
-            row("wrote", output, "");
+        let of_job = wanted.get(&job.summary.id);
+        let is_wanted = |output: &&Place| of_job.is_some_and(|paths| paths.contains(&output.path));
+        let outputs = self.lines(job.outputs.iter().filter(is_wanted), |output| {
+            job.collection_of(output, true)
+        });
+        // Outputs by the lines that tell of them.
+        let mut told = 0;
+        for group in outputs.iter().take(self.shown()) {
+            let files: Vec<&Place> = match group.collection {
+                Some(met) => {
+                    let is_member = |output: &&Place| {
+                        output.hash.is_some() && output.path.is_below(&met.folder)
+                    };
+                    job.outputs.iter().filter(is_member).collect()
+                }
+                None => group.files.clone(),
+            };
+            told += files.len();
+            let handed_on = group.files.len();
+            table.row(row("wrote", group.collection, &files, handed_on, "", cwd));
         }
-        let hidden = job.inputs.len().saturating_sub(FILES_SHOWN)
-            + on_the_way.len().saturating_sub(FILES_SHOWN)
-            + aside.len();
+        hidden += job.outputs.len() - told;
         let mut text = table.render(terminal);
         if hidden > 0 {
             let more = format!("    and {}", human::count(hidden, "more file"));
@@ -162,15 +202,94 @@ impl LineageView {
         text
     }
 
+    /// What a job read and who made it: what tells most first, for lists that are cut. That is
+    /// what other jobs had made, then what is the project's; a program may read a dozen files of its own.
+    pub(super) fn inputs<'a>(&self, job: &'a LineageJob) -> Vec<(&'a Place, Option<i64>)> {
+        let producers = job.producers.iter().copied();
+        let mut inputs: Vec<(&Place, Option<i64>)> = job.inputs.iter().zip(producers).collect();
+        inputs.sort_by_key(|(input, producer)| (producer.is_none(), !self.is_own(&input.path)));
+        inputs
+    }
+
+    /// Whether a place is within the project.
+    pub(super) fn is_own(&self, path: &RawString) -> bool {
+        path.is_below(&RawString::from_path(&self.project_root))
+    }
+
+    /// Files line by line: a collection is one, unless every file is to be named.
+    pub(super) fn lines<'a, T>(
+        &self,
+        files: impl IntoIterator<Item = T>,
+        collection_of: impl Fn(&T) -> Option<&'a CollectionPlace>,
+    ) -> Vec<Group<'a, T>> {
+        grouped(files, |file| collection_of(file).filter(|_| !self.all))
+    }
+
+    /// How many lines a list may have.
+    pub(super) fn shown(&self) -> usize {
+        if self.all { usize::MAX } else { FILES_SHOWN }
+    }
+
+    /// Where a file came from, given who produced it.
+    fn origin_of(&self, input: &Place, producer: Option<i64>, cwd: &Path) -> String {
+        if producer.is_none()
+            && let Some(job) = self.edited_after(input)
+        {
+            return format!("edited after {}", step(job));
+        }
+        let origin = self.origin([producer].into_iter());
+        match producer.and_then(|id| self.moved_from(input, id)) {
+            Some(path) => format!("{origin}, as {}", paths::shown(path, cwd)),
+            None => origin,
+        }
+    }
+
+    /// The job that had written a place before something unrecorded changed it.
+    pub(super) fn edited_after(&self, input: &Place) -> Option<&JobSummary> {
+        let mut sources = self.sources.iter();
+        let source = sources
+            .find(|source| source.place.path == input.path && source.place.hash == input.hash)?;
+        source.edited_after.as_ref()
+    }
+
+    /// Where a job wrote a file that stood elsewhere when it was read; none where it had stayed.
+    pub(super) fn moved_from(&self, input: &Place, producer: i64) -> Option<&RawString> {
+        let made = output_of(self.job(producer)?, input);
+        let made = made.first().map(|made| &made.path)?;
+        (*made != input.path && input.hash.is_some()).then_some(made)
+    }
+
+    /// Where files came from, given who produced each.
+    fn origin(&self, producers: impl Iterator<Item = Option<i64>>) -> String {
+        let producers: BTreeSet<Option<i64>> = producers.collect();
+        let mut from: Vec<String> = producers
+            .iter()
+            .filter_map(|producer| Some(step(&self.job((*producer)?)?.summary)))
+            .collect();
+        if producers.contains(&None) {
+            from.push("outside".to_owned());
+        }
+        match from.as_slice() {
+            [] => String::new(),
+            [one] => format!("from {one}"),
+            [a, b] => format!("from {a} and {b}"),
+            more => format!("from {} jobs", more.len()),
+        }
+    }
+
     /// The outputs that were consumed on the way, and the target, by job and path.
-    fn handed_on(&self) -> HandedOn<'_> {
+    pub(super) fn handed_on(&self) -> HandedOn<'_> {
         let mut wanted = HandedOn::new();
         let consumed = self
             .jobs
             .iter()
             .flat_map(|job| job.inputs.iter().zip(&job.producers))
             .filter_map(|(input, producer)| Some((input, (*producer)?)))
-            .chain(self.producer().map(|job| (&self.target, job.summary.id)));
+            .chain(
+                self.producer()
+                    .into_iter()
+                    .flat_map(|job| self.files.iter().map(|file| (file, job.summary.id))),
+            );
         for (place, id) in consumed {
             let Some(job) = self.job(id) else {
                 continue;
@@ -182,107 +301,42 @@ impl LineageView {
     }
 
     /// A job on the way, by its id, of which they are in order.
-    fn job(&self, id: i64) -> Option<&LineageJob> {
+    pub(super) fn job(&self, id: i64) -> Option<&LineageJob> {
         let at = self.jobs.binary_search_by_key(&id, |job| job.summary.id);
         at.ok().map(|at| &self.jobs[at])
     }
 
-    /// The job that produced the target.
-    fn producer(&self) -> Option<&LineageJob> {
+    /// The job that produced the target: of a collection, the last of those that made its files.
+    pub(super) fn producer(&self) -> Option<&LineageJob> {
+        let contents: HashSet<&Digest> = self
+            .files
+            .iter()
+            .filter_map(|file| file.hash.as_ref())
+            .collect();
         self.jobs.iter().rev().find(|job| {
-            self.target.hash.is_some()
-                && job
-                    .outputs
-                    .iter()
-                    .any(|output| output.hash == self.target.hash)
+            let mut made = job.outputs.iter().filter_map(|output| output.hash.as_ref());
+            made.any(|hash| contents.contains(hash))
         })
     }
 
-    /// The chain in plain words, ending with the commands that make the content again.
-    pub fn words(&self, cwd: &Path, now_ns: i64) -> String {
-        let mut text = String::new();
-        let what = described(&self.target, cwd);
-        let Some(last) = self.producer() else {
-            let _ = writeln!(text, "{what} came from outside: no recorded job wrote it.");
-            return text;
-        };
-        let mut subject = format!("{what} was written");
-        let handed_on = self.handed_on();
-        for job in self.jobs.iter().rev() {
-            if job.summary.id != last.summary.id {
-                let of_job = handed_on.get(&job.summary.id).into_iter().flatten();
-                let handed: Vec<String> = of_job.map(|path| paths::shown(path, cwd)).collect();
-                let verb = if handed.len() == 1 { "was" } else { "were" };
-                subject = format!("{} {verb} written", list(&handed));
-            }
-            let _ = writeln!(
-                text,
-                "{subject} by {} ({}), {}:\n\n    {}\n",
-                step(&job.summary),
-                job.summary.uid,
-                human::ago(job.summary.started_at_ns, now_ns),
-                Style::Reference.paint(&shell::join(&job.summary.argv))
-            );
-            if let (_, style @ (Style::Bad | Style::Warning)) =
-                super::job::ending(job.summary.state, job.summary.outcome)
-            {
-                let ending = super::job::ending(job.summary.state, job.summary.outcome).0;
-                let _ = writeln!(
-                    text,
-                    "{}",
-                    style.paint(&format!("It did not succeed: {ending}."))
-                );
-            }
-            if job.inputs.is_empty() {
-                text.push_str("It read no file that is recorded.\n\n");
-            } else {
-                let read: Vec<String> = job
-                    .inputs
-                    .iter()
-                    .map(|input| paths::shown(&input.path, cwd))
-                    .collect();
-                let _ = writeln!(text, "It read {}.\n", list(&read));
-            }
+    /// What was asked for.
+    pub(super) fn described(&self, cwd: &Path) -> String {
+        let Place {
+            path,
+            hash,
+            size_bytes,
+        } = &self.target;
+        let mut text = paths::shown(path, cwd);
+        let mut facts: Vec<String> = hash.iter().map(|hash| hash.short().to_owned()).collect();
+        facts.extend(size_bytes.map(human::size));
+        if self.is_collection {
+            text.push('/');
+            facts.push(human::count(self.files.len(), "file"));
         }
-        for source in &self.sources {
-            text.push_str(&source_in_words(source, cwd));
+        if hash.is_some() {
+            let _ = write!(text, " ({})", facts.join(", "));
         }
-        if !self.sources.is_empty() {
-            text.push('\n');
-        }
-        if let Some(git) = &last.git {
-            let _ = writeln!(text, "The code was {}.\n", code(git));
-        }
-        if self.cut {
-            text.push_str("There is more above; without -d the whole chain is told.\n");
-        } else {
-            text.push_str("To make it again:\n\n");
-            for command in self.commands(cwd) {
-                let _ = writeln!(text, "    {}", Style::Reference.paint(&command));
-            }
-        }
-        text
-    }
-
-    /// The commands that make the content again, for a shell in `cwd`.
-    fn commands(&self, cwd: &Path) -> Vec<String> {
-        self.jobs
-            .iter()
-            .map(|job| {
-                let command = shell::join(&job.summary.argv);
-                let folder = if job.cwd.as_bytes() == b"." {
-                    self.project_root.clone()
-                } else {
-                    self.project_root.join(job.cwd.to_path_buf())
-                };
-                if folder == cwd {
-                    command
-                } else {
-                    let folder = RawString::from_path(&folder);
-                    format!("(cd {} && {command})", shell::quote(folder.as_bytes()))
-                }
-            })
-            .collect()
+        Style::Heading.paint(&text)
     }
 
     /// The document of `lineage`; its keys are a published interface.
@@ -290,30 +344,12 @@ impl LineageView {
         super::json(&self.document())
     }
 
-    /// The document of `why`: that of `lineage`, what came from outside, and the commands.
-    pub fn why_json(&self, cwd: &Path) -> String {
-        super::json(&WhyDocument {
-            lineage: self.document(),
-            sources: self
-                .sources
-                .iter()
-                .map(|source| SourceDocument {
-                    file: file(&source.place),
-                    edited_after: source.edited_after.as_ref().map(|job| job.uid.as_str()),
-                })
-                .collect(),
-            commands: self.commands(cwd),
-        })
-    }
-
     /// Of the outputs, those on the way to the target: what else the jobs wrote is told by
     /// `show`. One content is one artifact, whatever its places.
-    fn document(&self) -> LineageDocument<'_> {
+    pub(super) fn document(&self) -> LineageDocument<'_> {
         let inputs = self.jobs.iter().flat_map(|job| &job.inputs);
-        let on_the_way: HashSet<ArtifactKey<'_>> = inputs
-            .chain(std::iter::once(&self.target))
-            .map(artifact_key)
-            .collect();
+        let on_the_way: HashSet<ArtifactKey<'_>> =
+            inputs.chain(&self.files).map(artifact_key).collect();
         let jobs: Vec<JobDocument<'_>> = self
             .jobs
             .iter()
@@ -324,7 +360,7 @@ impl LineageView {
             .jobs
             .iter()
             .flat_map(|job| job.inputs.iter().chain(&job.outputs))
-            .chain(std::iter::once(&self.target))
+            .chain(&self.files)
             .filter(|place| on_the_way.contains(&artifact_key(place)))
             .filter(|place| seen.insert(artifact_key(place)))
             .map(file)
@@ -351,17 +387,6 @@ fn artifact_key(place: &Place) -> ArtifactKey<'_> {
     }
 }
 
-fn described(place: &Place, cwd: &Path) -> String {
-    let mut text = paths::shown(&place.path, cwd);
-    let hash = place.hash.as_ref().map(Digest::short);
-    let size = place.size_bytes.map(human::size);
-    if let Some(hash) = hash {
-        let size = size.map_or(String::new(), |size| format!(", {size}"));
-        let _ = write!(text, " ({hash}{size})");
-    }
-    Style::Heading.paint(&text)
-}
-
 /// The outputs of a job that a place came from: the same place, else the same content.
 fn output_of<'a>(job: &'a LineageJob, place: &Place) -> Vec<&'a Place> {
     let same: Vec<&Place> = job
@@ -375,20 +400,7 @@ fn output_of<'a>(job: &'a LineageJob, place: &Place) -> Vec<&'a Place> {
     }
 }
 
-fn source_in_words(source: &LineageSource, cwd: &Path) -> String {
-    let path = paths::shown(&source.place.path, cwd);
-    match &source.edited_after {
-        Some(job) => format!(
-            "{path} was written by {} ({}), but had been changed by something that was not \
-             recorded before it was read.\n",
-            step(job),
-            job.uid
-        ),
-        None => format!("{path} came from outside: no recorded job wrote it.\n"),
-    }
-}
-
-fn step(job: &JobSummary) -> String {
+pub(super) fn step(job: &JobSummary) -> String {
     format!(
         "{} {}",
         if job.kind == JobKind::Build {
@@ -400,34 +412,36 @@ fn step(job: &JobSummary) -> String {
     )
 }
 
-fn code(git: &GitState) -> String {
-    let mut text = git.commit.as_deref().map_or_else(
-        || "not committed yet".to_owned(),
-        |commit| format!("commit {}", inert(commit.get(..12).unwrap_or(commit))),
-    );
-    if let Some(branch) = &git.branch {
-        let _ = write!(text, " on {}", inert(branch));
-    }
-    if git.dirty {
-        text.push_str(", with uncommitted changes");
-    }
-    text
-}
-
-/// `a`, `a and b`, `a, b and 7 more`.
-fn list(items: &[String]) -> String {
-    match items {
-        [] => "something".to_owned(),
-        [one] => one.clone(),
-        [most @ .., last] if items.len() <= FILES_SHOWN => {
-            format!("{} and {last}", most.join(", "))
-        }
-        all => format!(
-            "{} and {} more",
-            all[..FILES_SHOWN].join(", "),
-            all.len() - FILES_SHOWN
+/// A line of a job's files; of a collection's `files`, `meant` are meant.
+fn row(
+    verb: &'static str,
+    collection: Option<&CollectionPlace>,
+    files: &[&Place],
+    meant: usize,
+    origin: &str,
+    cwd: &Path,
+) -> Vec<Cell> {
+    let bytes: Option<u64> = files.iter().map(|file| file.size_bytes).sum();
+    let (path, hash, note) = match (collection, files.first()) {
+        (Some(met), _) => (
+            members::folder(met, cwd),
+            Some(&met.hash),
+            format!("{} {origin}", members::count(meant, files.len())),
         ),
-    }
+        (None, Some(file)) => (
+            paths::shown(&file.path, cwd),
+            file.hash.as_ref(),
+            origin.to_owned(),
+        ),
+        (None, None) => (String::new(), None, String::new()),
+    };
+    vec![
+        Cell::new(verb, Style::Dim),
+        path.into(),
+        bytes.map(human::size).unwrap_or_default().into(),
+        hash_cell(hash),
+        Cell::new(note.trim_end(), Style::Dim),
+    ]
 }
 
 fn hash_cell(hash: Option<&Digest>) -> Cell {
@@ -437,7 +451,7 @@ fn hash_cell(hash: Option<&Digest>) -> Cell {
     }
 }
 
-fn file(place: &Place) -> FileDocument<'_> {
+pub(super) fn file(place: &Place) -> FileDocument<'_> {
     FileDocument {
         path: &place.path,
         hash: place.hash.as_ref(),
@@ -460,26 +474,23 @@ fn job_document<'a>(job: &'a LineageJob, on_the_way: &HashSet<ArtifactKey<'a>>) 
             .filter(|output| on_the_way.contains(&artifact_key(output)))
             .map(file)
             .collect(),
+        collections: job
+            .collections
+            .iter()
+            .map(CollectionDocument::from)
+            .collect(),
     }
 }
 
 #[derive(Serialize)]
-struct LineageDocument<'a> {
+pub(super) struct LineageDocument<'a> {
     artifact: FileDocument<'a>,
     jobs: Vec<JobDocument<'a>>,
     artifacts: Vec<FileDocument<'a>>,
 }
 
 #[derive(Serialize)]
-struct WhyDocument<'a> {
-    #[serde(flatten)]
-    lineage: LineageDocument<'a>,
-    sources: Vec<SourceDocument<'a>>,
-    commands: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct FileDocument<'a> {
+pub(super) struct FileDocument<'a> {
     path: &'a RawString,
     hash: Option<&'a Digest>,
     size: Option<u64>,
@@ -495,11 +506,6 @@ struct JobDocument<'a> {
     exit_code: Option<i32>,
     inputs: Vec<FileDocument<'a>>,
     outputs: Vec<FileDocument<'a>>,
-}
-
-#[derive(Serialize)]
-struct SourceDocument<'a> {
-    #[serde(flatten)]
-    file: FileDocument<'a>,
-    edited_after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    collections: Vec<CollectionDocument<'a>>,
 }

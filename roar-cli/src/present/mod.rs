@@ -20,6 +20,7 @@ mod job_document;
 mod layout;
 pub mod lineage;
 pub mod log;
+mod members;
 pub mod paths;
 mod picture;
 pub mod pop;
@@ -38,6 +39,7 @@ pub mod timings;
 pub mod ui;
 pub mod verdict;
 pub mod verify;
+mod why;
 
 pub use style::Style;
 pub use terminal::Terminal;

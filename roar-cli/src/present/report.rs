@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ui::Ui;
 use super::{human, job, paths};
 use crate::lineage::StaleRead;
-use crate::model::{Completeness, FileRecord, GapKind, StoredJob};
+use crate::model::{Completeness, FileRecord, GapKind, RawString, StoredJob};
 use crate::store::running::Swept;
 
 /// The most files that are listed of each side.
@@ -99,10 +99,16 @@ fn side(ui: &Ui, verb: &str, files: &[FileRecord], cwd: &Path) {
     if files.is_empty() {
         return;
     }
+    let mut listed: Vec<&FileRecord> = files.iter().collect();
+    if files.len() > LISTED {
+        // Of many, those that are one's own are to be seen: a program may read a dozen of its own first.
+        let here = RawString::from_path(cwd);
+        listed.sort_by_key(|file| !file.path.is_below(&here));
+    }
     let total: u64 = files.iter().filter_map(|file| file.size_bytes).sum();
     let count = human::count(files.len(), "file");
     ui.note(&format!("{verb} {count}, {}", human::size(total)));
-    for file in files.iter().take(LISTED) {
+    for file in listed.into_iter().take(LISTED) {
         let hash = file.hash().map_or("--------", |hash| hash.short());
         let size = file.size_bytes.map_or_else(|| "?".to_owned(), human::size);
         let note = file

@@ -22,6 +22,18 @@ pub struct JobCollection {
     pub collection: Collection,
 }
 
+/// A collection as a job met it, without its members: they are the job's hashed files below the
+/// folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionPlace {
+    /// The absolute path of its folder.
+    pub folder: RawString,
+    /// Whether the job produced it (else it consumed it).
+    pub produced: bool,
+    /// The hash over its members.
+    pub hash: Digest,
+}
+
 /// A collection that a job of a session produced, without its members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducedCollection {
@@ -196,6 +208,29 @@ impl Store {
                 })
             })
             .collect()
+        })
+    }
+
+    /// Where a job met collections: those it consumed first, by folder.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn collection_places(&self, job_id: i64) -> Result<Vec<CollectionPlace>, StoreError> {
+        self.read("list the collections of the job", || {
+            self.connection
+                .prepare_cached(
+                    "SELECT j.folder, j.role, c.blake3
+                     FROM job_collections j JOIN collections c ON c.id = j.collection_id
+                     WHERE j.job_id = ?1 ORDER BY j.role, j.folder",
+                )?
+                .query_map([job_id], |row| {
+                    Ok(CollectionPlace {
+                        folder: raw(row, 0)?,
+                        produced: row.get::<_, i64>(1)? == 1,
+                        hash: digest(row, 2)?.ok_or(rusqlite::Error::InvalidQuery)?,
+                    })
+                })?
+                .collect()
         })
     }
 

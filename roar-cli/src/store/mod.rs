@@ -40,7 +40,7 @@ mod texts;
 
 pub use artifacts::{ArtifactRow, ArtifactUse};
 pub use blobs::Blobs;
-pub use collections::{CollectionRow, JobCollection, ProducedCollection};
+pub use collections::{CollectionPlace, CollectionRow, JobCollection, ProducedCollection};
 pub use database::{Store, StoreOptions};
 pub use error::StoreError;
 pub use files::{FileRef, JobWithFiles};

@@ -153,6 +153,27 @@ impl Store {
         }
     }
 
+    /// The first job that read a content at this path.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn first_reader(
+        &self,
+        path: &RawString,
+        hash: Option<&Digest>,
+    ) -> Result<Option<i64>, StoreError> {
+        let digest = hash.and_then(|hash| parse_hex(hash.as_str()));
+        self.read("find the first reader", || {
+            self.number(
+                "SELECT job_id FROM job_files INDEXED BY job_files_artifact
+                 WHERE artifact_id = (SELECT id FROM artifacts WHERE blake3 = ?2) AND role = 0
+                     AND path_id = (SELECT id FROM paths WHERE path = ?1)
+                 ORDER BY job_id LIMIT 1",
+                params![RawSql(path), digest],
+            )
+        })
+    }
+
     /// The newest meeting of a job with this artifact; with `produced`, the newest production.
     ///
     /// # Errors

@@ -6,10 +6,11 @@ use std::process::Command;
 
 use roar_cli::lineage::step_identity;
 use roar_cli::model::{
-    Basis, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord, GitState,
-    HashAlgorithm, Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome, RawString,
+    Basis, Collection, Completeness, Conditions, Digest, FileAccess, FileRecord, FilteredRecord,
+    GitState, HashAlgorithm, Hashes, HostFacts, JobKind, JobRecord, JobState, JobUid, Outcome,
+    RawString,
 };
-use roar_cli::store::Store;
+use roar_cli::store::{JobCollection, Store};
 use serde_json::Value;
 
 /// A project and the jobs recorded in it.
@@ -173,6 +174,31 @@ impl TestProject {
             .insert_job(&record, &identity)
             .expect("the job is recorded");
         record.uid.to_string()
+    }
+
+    /// Records that the job with this database id met a folder as a collection, with whatever
+    /// is on disk below it now; returns the collection's hash.
+    pub(crate) fn collection(&self, job_id: i64, folder: &str, produced: bool) -> Digest {
+        let place = self.root().join(folder);
+        let entries = fs::read_dir(&place).expect("a folder");
+        let members = entries.map(|entry| {
+            let entry = entry.expect("readable");
+            let content = fs::read(entry.path()).expect("readable");
+            (RawString::from_os(&entry.file_name()), digest(&content))
+        });
+        let collection = Collection {
+            name: folder.to_owned(),
+            members: members.collect(),
+        };
+        let hash = collection.hash();
+        let met = JobCollection {
+            folder: RawString::from_path(&place),
+            produced,
+            collection,
+        };
+        let added = self.store().add_collection(job_id, &met);
+        added.expect("the collection is recorded");
+        hash
     }
 
     /// The project's store, for writing.
