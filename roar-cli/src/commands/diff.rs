@@ -6,20 +6,20 @@ use std::process::ExitCode;
 use super::Context;
 use super::reading;
 use super::reference::{self, FoundArtifact, Target};
-use crate::capture::git;
+use crate::capture::git::{self, Code, CodeChange};
 use crate::error::CommandError;
 use crate::lineage::diff::{Change, Layer, LayerName, compare};
-use crate::model::{Digest, StoredJob};
+use crate::model::{Digest, GitState, StoredJob};
 use crate::present::Terminal;
 use crate::present::diff::{CodeLine, Content, DiffView, Producers, Side};
 use crate::project::Project;
-use crate::store::Store;
+use crate::store::{Blobs, Store};
 
 /// Compare two steps, jobs or artifacts.
 ///
 /// Layer by layer: arguments, inputs, git, packages, environment, hardware, outcome, outputs;
-/// what most likely made the outputs differ is named first. A step stands for its latest job, an artifact for the job
-/// that made it last.
+/// what most likely made the outputs differ is named first. A step stands for its latest job, an
+/// artifact for the job that made it last. Code is compared as it ran, uncommitted changes included.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// `@N`, `@BN`, a job uid, an artifact hash, or a path.
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// What to compare it with.
     #[arg(value_name = "B")]
     b: OsString,
+    /// Every difference: members of collections by name, and all lines of code.
+    #[arg(long)]
+    all: bool,
     /// Machine-readable output.
     #[arg(long)]
     json: bool,
@@ -50,10 +53,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     };
     let view = DiffView {
         producers: store.moment(|| producers(&store, &a, &b, &layers))??,
-        code: code(context, &project, &layers),
+        code: code(context, &project, &a, &b),
         a,
         b,
         layers,
+        all: args.all,
     };
     context.ui.data(&if args.json {
         view.json()
@@ -64,40 +68,51 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
 }
 
 fn side(context: &Context, store: &Store, text: &OsString) -> Result<Side, CommandError> {
-    match reference::resolve(store, &context.cwd, text)? {
-        Target::Job(summary) => Ok(Side {
-            job: store.job(summary.id)?,
-            content: None,
-        }),
-        Target::Collection(found) => Err(CommandError::user(format!(
-            "{} is a collection; compare the jobs that made it",
-            found.hash.short()
-        ))
-        .hint(format!(
-            "they are named by: roar show {}",
-            found.hash.short()
-        ))),
+    let (made_by, content) = match reference::resolve(store, &context.cwd, text)? {
+        Target::Job(summary) => (Some(summary.id), None),
+        Target::Collection(found) => {
+            let newest = found.uses.iter().find(|(_, _, produced)| *produced);
+            let content = Content {
+                hash: found.hash,
+                size_bytes: found.size_bytes,
+                path: newest.or(found.uses.first()).map(|one| one.1.clone()),
+            };
+            (newest.map(|(job, _, _)| job.id), Some(content))
+        }
         Target::Artifact(found) => {
             found.warn_if_changed(context);
-            let FoundArtifact { artifact, asked: _ } = found;
-            let made = store.last_use(artifact.id, true)?;
-            let path = match &made {
-                Some(made) => Some(made.path.clone()),
-                None => store.last_use(artifact.id, false)?.map(|one| one.path),
+            let FoundArtifact { artifact, asked } = found;
+            let (made, path) = match asked {
+                Some(asked) => {
+                    let made = store.producer_of(&artifact.hash, &asked.path, None, true)?;
+                    (made, Some(asked.path))
+                }
+                None => {
+                    let made = store.last_use(artifact.id, true)?;
+                    let known = match &made {
+                        None => store.last_use(artifact.id, false)?,
+                        made => made.clone(),
+                    };
+                    (made.map(|one| one.job.id), known.map(|one| one.path))
+                }
             };
-            Ok(Side {
-                job: match made {
-                    Some(made) => store.job(made.job.id)?,
-                    None => None,
-                },
-                content: Some(Content {
-                    hash: artifact.hash,
-                    size_bytes: artifact.size_bytes,
-                    path,
-                }),
-            })
+            let content = Content {
+                hash: artifact.hash,
+                size_bytes: artifact.size_bytes,
+                path,
+            };
+            (made, Some(content))
         }
-    }
+    };
+    let (job, collections) = match made_by {
+        Some(id) => (store.job(id)?, store.collection_places(id)?),
+        None => (None, Vec::new()),
+    };
+    Ok(Side {
+        job,
+        collections,
+        content,
+    })
 }
 
 /// Which jobs made the inputs that differ.
@@ -135,32 +150,69 @@ fn producers(
     Ok(found)
 }
 
-/// The files that differ between the two commits, where both are still to be had.
-fn code(context: &Context, project: &Project, layers: &[Layer]) -> Option<Vec<CodeLine>> {
-    let commit = layers
-        .iter()
-        .filter(|layer| layer.layer == LayerName::Git)
-        .flat_map(|layer| &layer.changes)
-        .find(|change| change.what.as_str() == Some("commit"))?;
-    let (from, to) = (commit.a.as_ref()?.as_str()?, commit.b.as_ref()?.as_str()?);
-    let repository = git::open(&project.root).ok()??;
-    let changes = repository
-        .changes_between(from, to)
-        .unwrap_or_else(|error| {
-            context
-                .ui
-                .warning(&format!("the code cannot be compared: {error}"));
-            None
-        })?;
-    Some(
-        changes
-            .into_iter()
-            .map(|change| CodeLine {
-                path: change.path,
-                what: change.what,
-                lines_added: change.lines_added,
-                lines_removed: change.lines_removed,
-            })
-            .collect(),
-    )
+/// The files of code that differ, where both sides' code is still to be had.
+fn code(context: &Context, project: &Project, a: &Side, b: &Side) -> Option<Vec<CodeLine>> {
+    let state = |side: &Side| side.job.as_ref()?.record.git.clone();
+    let (a, b) = (state(a)?, state(b)?);
+    if (&a.commit, &a.patch_hash, &a.untracked) == (&b.commit, &b.patch_hash, &b.untracked) {
+        return None;
+    }
+    let changes = || -> Result<Option<Vec<CodeChange>>, String> {
+        let in_words = |error: &dyn std::error::Error| error.to_string();
+        let Some(repository) = git::open(&project.root).map_err(|error| in_words(&error))? else {
+            return Ok(None);
+        };
+        let blobs = Blobs::of(project).map_err(|error| in_words(&error))?;
+        let (a, b) = (kept(&blobs, a)?, kept(&blobs, b)?);
+        repository
+            .changes_between(&a, &b)
+            .map_err(|error| in_words(&error))
+    };
+    let changes = changes().unwrap_or_else(|reason| {
+        let warning = format!("the code cannot be compared: {reason}");
+        context.ui.warning(&warning);
+        None
+    })?;
+    let line = |change: CodeChange| CodeLine {
+        path: change.path,
+        what: change.what,
+        lines_added: change.lines_added,
+        lines_removed: change.lines_removed,
+        patch: change.patch,
+    };
+    Some(changes.into_iter().map(line).collect())
+}
+
+/// Kept files that are larger are data, of which the inputs tell.
+const MOST_BYTES_OF_CODE: u64 = 1 << 20;
+
+/// The code of a run, as far as it was kept.
+fn kept(blobs: &Blobs, git: GitState) -> Result<Code, String> {
+    let blob = |digest: &str| {
+        let content = blobs.get(&Digest::from_hex(digest));
+        content.map_err(|error| error.to_string())
+    };
+    let patch = match &git.patch_hash {
+        None => None,
+        Some(digest) => match blob(digest)? {
+            None => return Err("a kept patch is missing or damaged".to_owned()),
+            patch => patch,
+        },
+    };
+    let mut untracked = Vec::new();
+    for file in git.untracked {
+        let Some(digest) = file.blob else { continue };
+        let path = blobs.path(&Digest::from_hex(digest.as_str()));
+        let is_code = path
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() <= MOST_BYTES_OF_CODE);
+        if is_code && let Some(content) = blob(&digest)? {
+            untracked.push((file.path, content));
+        }
+    }
+    Ok(Code {
+        commit: git.commit,
+        patch,
+        untracked,
+    })
 }

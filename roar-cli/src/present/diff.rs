@@ -1,15 +1,19 @@
 //! Two jobs side by side (`roar diff`).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::dag::reference;
+use super::diff_code;
+use super::members::{self, CollectionDocument, Group, collection_of, grouped};
 use super::table::{Cell, Column, Table, truncate};
 use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::diff::{Change, Layer, LayerName, likely_cause};
 use crate::model::{Digest, JobKind, JobUid, RawString, StoredJob};
+use crate::store::CollectionPlace;
 
 /// What is compared.
 #[derive(Debug)]
@@ -22,8 +26,10 @@ pub struct DiffView {
     pub layers: Vec<Layer>,
     /// Who made the inputs that differ.
     pub producers: Vec<Producers>,
-    /// The files that differ between the two commits; none where that cannot be told.
+    /// The files of code that differ; none where that cannot be told.
     pub code: Option<Vec<CodeLine>>,
+    /// For people: every difference by its name.
+    pub all: bool,
 }
 
 /// A side of the comparison.
@@ -31,6 +37,8 @@ pub struct DiffView {
 pub struct Side {
     /// The job; none for a content that no recorded job made.
     pub job: Option<StoredJob>,
+    /// The job's collections.
+    pub collections: Vec<CollectionPlace>,
     /// The content that was asked for; none when a job was.
     pub content: Option<Content>,
 }
@@ -68,6 +76,8 @@ pub struct CodeLine {
     pub lines_added: Option<usize>,
     /// Lines that only the first side has.
     pub lines_removed: Option<usize>,
+    /// The lines that differ with those around them, in the form of `git diff`.
+    pub patch: RawString,
 }
 
 /// At most so many differences of a layer are listed for people.
@@ -92,6 +102,10 @@ impl DiffView {
             .filter(|layer| Some(layer.layer) != cause);
         for layer in first.chain(rest).filter(|layer| !layer.changes.is_empty()) {
             self.layer(&mut text, layer, cwd, terminal);
+            if Some(layer.layer) == self.layer_of_code() {
+                let code = self.code.as_deref().unwrap_or_default();
+                text.push_str(&diff_code::lines(code, self.all, terminal));
+            }
         }
         let alike: Vec<String> = self
             .layers
@@ -180,57 +194,123 @@ impl DiffView {
         ])
         .indent(2);
         let widest = (terminal.width / 3).max(8);
-        for Change { what, a, b } in changes.iter().take(LISTED) {
-            let label = if are_files {
-                paths::shown(what, cwd)
-            } else {
-                what.to_string()
-            };
-            let cell = |side: &Option<RawString>| match side {
-                None => Cell::new("-", Style::Dim),
-                Some(value) if are_files => short(value).into(),
-                Some(value) if is_digest(value) => short(value).into(),
-                Some(value) if value.as_bytes().is_empty() => "(given)".into(),
-                Some(value) => truncate(&value.to_string(), widest, terminal).into(),
+        let shown = if self.all { usize::MAX } else { LISTED };
+        let groups = self.grouped(*name, changes);
+        for group in groups.iter().take(shown) {
+            let (label, a, b) = match (group.collection, &group.files[..]) {
+                (Some(met), members) => self.whole(met, members.len(), *name, cwd),
+                (None, [Change { what, a, b }, ..]) => {
+                    let label = if are_files {
+                        paths::shown(what, cwd)
+                    } else {
+                        what.to_string()
+                    };
+                    let cell = |side: &Option<RawString>| match side {
+                        None => Cell::new("-", Style::Dim),
+                        Some(value) if are_files => short(value).into(),
+                        Some(value) if is_digest(value) => short(value).into(),
+                        Some(value) if value.as_bytes().is_empty() => "(given)".into(),
+                        Some(value) => truncate(&value.to_string(), widest, terminal).into(),
+                    };
+                    (label, cell(a), cell(b))
+                }
+                (None, []) => continue,
             };
             let label = truncate(&label, widest, terminal);
-            table.row(vec![Cell::new(label, Style::Reference), cell(a), cell(b)]);
+            table.row(vec![Cell::new(label, Style::Reference), a, b]);
         }
         text.push_str(&table.render(terminal));
-        if let Some(more @ 1..) = changes.len().checked_sub(LISTED) {
+        if let Some(more @ 1..) = groups.len().checked_sub(shown) {
             let _ = writeln!(text, "  and {more} more");
         }
-        match name {
-            LayerName::Inputs => self.upstream(text, cwd),
-            LayerName::Git => self.code_lines(text),
-            _ => {}
+        if *name == LayerName::Inputs {
+            self.upstream(text, cwd);
         }
+    }
+
+    /// The layer whose differences are those of the code: git's, or the inputs, to which files
+    /// that git does not track belong.
+    fn layer_of_code(&self) -> Option<LayerName> {
+        let differs = |name: &LayerName| {
+            let mut of_name = self.layers.iter().filter(|layer| layer.layer == *name);
+            of_name.any(|layer| !layer.changes.is_empty())
+        };
+        [LayerName::Git, LayerName::Inputs]
+            .into_iter()
+            .find(differs)
+    }
+
+    /// The differences of a layer line by line: those of a collection's members are one.
+    fn grouped<'a>(
+        &'a self,
+        layer: LayerName,
+        changes: &'a [Change],
+    ) -> Vec<Group<'a, &'a Change>> {
+        grouped(changes, |change| {
+            let produced = match layer {
+                LayerName::Inputs => false,
+                LayerName::Outputs => true,
+                _ => return None,
+            };
+            let of = |side: &'a Side, value: &Option<RawString>| {
+                value.as_ref()?;
+                collection_of(&side.collections, produced, &change.what)
+            };
+            let met = of(&self.a, &change.a).or_else(|| of(&self.b, &change.b));
+            met.filter(|_| !self.all)
+        })
+    }
+
+    /// A collection whose members differ: its folder, and its hash on either side.
+    fn whole(
+        &self,
+        met: &CollectionPlace,
+        members: usize,
+        layer: LayerName,
+        cwd: &Path,
+    ) -> (String, Cell, Cell) {
+        let cell = |side: &Side, more: &str| {
+            let same = |other: &&CollectionPlace| {
+                other.folder == met.folder && other.produced == (layer == LayerName::Outputs)
+            };
+            match side.collections.iter().find(same) {
+                Some(met) => Cell::from(format!("{}{more}", met.hash.short())),
+                None => Cell::new(format!("-{more}"), Style::Dim),
+            }
+        };
+        let verb = if members == 1 { "differs" } else { "differ" };
+        let differ = format!("  {} {verb}", human::count(members, "file"));
+        (
+            members::folder(met, cwd),
+            cell(&self.a, ""),
+            cell(&self.b, &differ),
+        )
     }
 
     /// Where the inputs that differ came from.
     fn upstream(&self, text: &mut String, cwd: &Path) {
-        for Producers { path, a, b } in self.producers.iter().take(LISTED) {
-            if let (Some(a), Some(b)) = (a, b)
-                && a != b
-            {
-                let path = paths::shown(path, cwd);
-                let line = format!("why {path} differs: roar diff {a} {b}");
-                let _ = writeln!(text, "  {}", Style::Dim.paint(&line));
+        let groups = grouped(&self.producers, |producers| {
+            let mut sides = [&self.a, &self.b].into_iter();
+            let met =
+                sides.find_map(|side| collection_of(&side.collections, false, &producers.path));
+            met.filter(|_| !self.all)
+        });
+        let shown = if self.all { usize::MAX } else { LISTED };
+        for group in groups.iter().take(shown) {
+            let mut pairs = BTreeSet::new();
+            for Producers { path, a, b } in &group.files {
+                if let (Some(a), Some(b)) = (a, b)
+                    && a != b
+                    && pairs.insert((a, b))
+                {
+                    let what = match group.collection {
+                        Some(met) => members::folder(met, cwd),
+                        None => paths::shown(path, cwd),
+                    };
+                    let line = format!("why {what} differs: roar diff {a} {b}");
+                    let _ = writeln!(text, "  {}", Style::Dim.paint(&line));
+                }
             }
-        }
-    }
-
-    fn code_lines(&self, text: &mut String) {
-        let Some(code) = &self.code else { return };
-        for line in code.iter().take(LISTED) {
-            let lines = match (line.lines_added, line.lines_removed) {
-                (Some(added), Some(removed)) => format!(" +{added} -{removed}"),
-                _ => String::new(),
-            };
-            let _ = writeln!(text, "  {} {}{lines}", line.what, line.path);
-        }
-        if let Some(more @ 1..) = code.len().checked_sub(LISTED) {
-            let _ = writeln!(text, "  and {more} more");
         }
     }
 }
@@ -290,6 +370,11 @@ impl Side {
     fn document(&self) -> SideDocument<'_> {
         SideDocument {
             artifact: self.content.as_ref(),
+            collections: self
+                .collections
+                .iter()
+                .map(CollectionDocument::from)
+                .collect(),
             job_uid: self.job.as_ref().map(|job| &job.record.uid),
             step_number: self.job.as_ref().map(|job| job.step_number),
             command: self.job.as_ref().map(|job| shell::join(&job.record.argv)),
@@ -317,6 +402,8 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct SideDocument<'a> {
     artifact: Option<&'a Content>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    collections: Vec<CollectionDocument<'a>>,
     job_uid: Option<&'a JobUid>,
     step_number: Option<u32>,
     command: Option<String>,

@@ -13,6 +13,7 @@ pub mod dag;
 mod dag_files;
 mod dag_text;
 pub mod diff;
+mod diff_code;
 pub mod doctor;
 pub mod human;
 pub mod job;

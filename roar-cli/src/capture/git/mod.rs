@@ -1,5 +1,5 @@
 //! The git repository around a run: commit, branch, remote, whether tracked files differ, and which
-//! files it tracks.
+//! files it tracks; and how the code of two runs compares.
 //!
 //! Everything is read in process; nothing is written, not even a refreshed index, and nothing that
 //! a repository's configuration names is executed. A repository of another user is refused as git
@@ -23,7 +23,7 @@ use git2::{ErrorCode, Index, RepositoryState};
 
 use crate::model::{GitCondition, GitState, RawString, Submodule};
 
-pub use compare::CodeChange;
+pub use compare::{Code, CodeChange};
 pub use patch::Patch;
 pub use remote::without_secrets;
 
