@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use roar_tests::project::Project;
+use roar_tests::require::{Need, met};
 use roar_tests::terminal::Terminal;
 use roar_tests::transcript::Transcript;
 
@@ -189,4 +190,69 @@ fn json_on_a_terminal_is_plain() {
     assert!(status.success(), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown}");
     serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON");
+}
+
+/// bash itself loads the completion and completes with it.
+#[test]
+fn bash_completes_commands_and_options() {
+    let project = Project::empty();
+    let script = project
+        .roar(["completion", "bash"])
+        .succeeds()
+        .stdout_text();
+    project.write("roar.bash", &script);
+    let complete = |words: &str, word: &str, before: &str| {
+        let ask = format!(
+            "set -u; source roar.bash; complete -p roar >&2
+             COMP_WORDS=({words} '{word}'); COMP_CWORD=$(({length}))
+             _roar roar '{word}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            length = words.split(' ').count(),
+        );
+        let answer = Transcript::of(project.command("bash").args(["-c", &ask]));
+        let answer = answer.succeeds().stdout_text();
+        answer.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("roar", "stat", "roar"), ["status"]);
+    assert_eq!(complete("roar", "co", "roar"), ["config", "completion"]);
+    assert_eq!(
+        complete("roar dag", "--s", "dag"),
+        ["--show-artifacts", "--stale-only", "--session", "--svg"]
+    );
+    for shell in ["zsh", "fish"] {
+        project.roar(["completion", shell]).succeeds();
+    }
+    project.roar(["completion", "sh"]).exits(2);
+}
+
+/// groff finds nothing to warn of in any manual page.
+#[test]
+fn manual_pages() {
+    if !met(&[Need::Program("groff")]) {
+        return;
+    }
+    let project = Project::empty();
+    project.roar(["man", "--out", "pages"]).succeeds();
+    let pages: Vec<_> = fs::read_dir(project.path("pages"))
+        .expect("they were written")
+        .map(|page| page.expect("readable").path())
+        .collect();
+    for name in ["roar.1", "roar-dag.1", "roar-config-set.1"] {
+        assert!(
+            pages.contains(&project.path("pages").join(name)),
+            "{pages:?}"
+        );
+    }
+    for page in pages {
+        let page = page.to_str().expect("text");
+        let check = ["-c", "groff -man -ww -z -Tutf8 \"$0\" 2>&1", page];
+        let told = Transcript::of(project.command("sh").args(check));
+        assert_eq!(told.succeeds().stdout_text(), "", "{page}");
+    }
+    let one = project
+        .roar(["man", "config", "set"])
+        .succeeds()
+        .stdout_text();
+    let same = project.read("pages/roar-config-set.1");
+    assert_eq!(one, String::from_utf8(same).expect("text"));
+    project.roar(["man", "nothing"]).exits(1);
 }

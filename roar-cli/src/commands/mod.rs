@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod again;
 mod auth;
+mod completion;
 mod config;
 mod connection;
 mod dag;
@@ -93,6 +94,8 @@ enum Command {
     Env(env::Args),
     #[cfg(target_os = "linux")]
     Setup(setup::Args),
+    Completion(completion::CompletionArgs),
+    Man(completion::ManArgs),
 }
 
 /// What every command is given.
@@ -154,5 +157,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Command
         Command::Env(args) => env::run(context, args),
         #[cfg(target_os = "linux")]
         Command::Setup(args) => setup::run(context, &args),
+        Command::Completion(args) => completion::completion(context, &args),
+        Command::Man(args) => completion::man(context, &args),
     }
 }

@@ -112,6 +112,8 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("aya_log", &["trace::ebpf"]),
     ("aya_obj", &["trace::ebpf"]),
     ("clap", &["commands"]),
+    ("clap_complete", &["commands"]),
+    ("clap_mangen", &["commands"]),
     ("comfy_table", &["present"]),
     ("git2", &["capture::git"]),
     ("indicatif", &["present"]),
