@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     console::heading("milliseconds from start to end: median, longest");
     let step = format!("@{}", args.steps / 2);
-    let questions: [&[&str]; 19] = [
+    let questions: [&[&str]; 24] = [
         &["--version"],
         &["log"],
         &["log", "--all"],
@@ -56,7 +56,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &["dag"],
         &["dag", "--json"],
         &["dag", "--show-artifacts"],
+        &["dag", "--expanded"],
         &["dag", "--svg"],
+        &["dag", "--html"],
+        &["dag", "--dot"],
+        &["verify"],
+        &["pop", "--dry-run"],
         &["lineage", &artifact],
         &["why", &artifact],
         &["diff", "@1", &step],
