@@ -3,8 +3,7 @@
 //! holds.
 //!
 //! The tests run a fixed set of cases. For longer: `GLAAS_FUZZ_CASES=1000000 GLAAS_FUZZ_SEED=7
-//! cargo test -p glaas-server --test fuzz`, with `GLAAS_FUZZ_DATABASE=postgres://…` for the other
-//! engine.
+//! cargo test -p glaas-server --test fuzz`.
 
 mod chance;
 mod requests;

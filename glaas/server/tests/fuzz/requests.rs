@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -11,6 +10,8 @@ use clap::Parser as _;
 use glaas_server::app::{Shared, router};
 use glaas_server::settings::Cli;
 use glaas_server::store::Database;
+use roar_tests::postgres::Postgres;
+use roar_tests::require::{Need, met};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -327,19 +328,27 @@ async fn one(target: &mut Target, chance: &mut Chance, case: u64) -> bool {
 }
 
 #[test]
-fn every_route_takes_anything() {
+fn every_route_takes_anything_on_sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
-    let database = std::env::var("GLAAS_FUZZ_DATABASE").unwrap_or_else(|_| {
-        let file: PathBuf = folder.path().join("glaas.db");
-        format!("sqlite:{}", file.display())
-    });
+    let file = folder.path().join("glaas.db");
+    every_route_takes_anything(&format!("sqlite:{}", file.display()));
+}
+
+#[test]
+fn every_route_takes_anything_on_postgres() {
+    if met(&[Need::Postgres]) {
+        every_route_takes_anything(&Postgres::start().url());
+    }
+}
+
+fn every_route_takes_anything(database: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
         let cli = Cli::parse_from(["glaas-server", "--allow-anonymous", "--rate", "0"]);
-        let opened = Database::open(&database).await.expect("a database");
+        let opened = Database::open(database).await.expect("a database");
         let app = Shared::new(opened, cli.settings, 8000);
         let mut target = Target {
             routes: router(&app),

@@ -7,6 +7,7 @@ use roar_tests::require::{Need, met, tool};
 use serde_json::{Value, json};
 
 use super::machine::Server;
+use super::{on_postgres, on_sqlite};
 
 /// What would run, if a page let it.
 const HOSTILE: [&str; 5] = [
@@ -21,19 +22,28 @@ fn hash(name: &str) -> String {
     blake3::hash(name.as_bytes()).to_hex().to_string()
 }
 
+const TOOLS: [Need; 3] = [
+    Need::BrowserDriver,
+    Need::Program("chromium"),
+    Need::Program("node"),
+];
+
 #[test]
-fn people_can_use_the_pages_and_names_do_nothing() {
-    let tools = [
-        Need::BrowserDriver,
-        Need::Program("chromium"),
-        Need::Program("node"),
-    ];
-    if !met(&tools) {
-        return;
+fn sqlite_has_pages_that_people_can_use() {
+    if met(&TOOLS) {
+        on_sqlite(people_can_use_the_pages);
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let database = format!("sqlite:{}", folder.path().join("glaas.db").display());
-    let server = Server::start(&database, &["--allow-anonymous", "--rate", "0"]);
+}
+
+#[test]
+fn postgres_has_pages_that_people_can_use() {
+    if met(&TOOLS) {
+        on_postgres(people_can_use_the_pages);
+    }
+}
+
+fn people_can_use_the_pages(database: &str) {
+    let server = Server::start(database, &["--allow-anonymous", "--rate", "0"]);
     let post = |path: &str, body: &Value| {
         let reply = server.send("POST", path, &[], body.to_string().as_bytes());
         reply.expect("an answer").data()

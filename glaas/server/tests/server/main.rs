@@ -8,7 +8,6 @@ mod machine;
 mod pages;
 mod suite;
 
-use machine::{Server, User};
 use roar_tests::postgres::Postgres;
 use roar_tests::require::{Need, met};
 
@@ -59,23 +58,23 @@ fn postgres_loses_no_acknowledged_write() {
 }
 
 #[test]
+fn sqlite_serves_two_servers() {
+    on_sqlite(suite::two_servers);
+}
+
+#[test]
 fn postgres_serves_two_servers() {
     on_postgres(suite::two_servers);
 }
 
 #[test]
-fn every_kind_of_key_signs() {
-    on_sqlite(|database| {
-        let server = Server::start(database, &[]);
-        for kind in ["ed25519", "ecdsa", "rsa"] {
-            let user = User::new(kind);
-            user.join(&server, kind);
-            assert_eq!(
-                user.get(&server, "/api/v1/auth/me").data()["username"],
-                kind
-            );
-        }
-    });
+fn sqlite_takes_every_kind_of_key() {
+    on_sqlite(suite::every_kind_of_key);
+}
+
+#[test]
+fn postgres_takes_every_kind_of_key() {
+    on_postgres(suite::every_kind_of_key);
 }
 
 #[test]
@@ -89,6 +88,11 @@ fn postgres_registers_in_one_piece() {
 }
 
 #[test]
-fn bad_requests_are_refused() {
+fn sqlite_refuses_bad_requests() {
     on_sqlite(suite::bad_requests);
+}
+
+#[test]
+fn postgres_refuses_bad_requests() {
+    on_postgres(suite::bad_requests);
 }

@@ -152,92 +152,99 @@ fn postgres_shows_ones_own() {
 }
 
 /// The most of everything, in characters that markup makes five of.
-#[test]
-fn no_page_is_large() {
-    on_sqlite(|database| {
-        let server = Server::start(database, &["--allow-anonymous", "--rate", "0"]);
-        let post = |path: &str, body: &Value| {
-            let body = body.to_string();
-            let reply = server.send("POST", path, &[], body.as_bytes());
-            reply.expect("an answer").data()
-        };
-        let session = "a".repeat(128);
-        let long = "<".repeat(4096);
-        let open = json!({ "hash": session, "git_repo": long, "git_branch": long });
-        post("/api/v1/sessions", &open);
-        let variables: serde_json::Map<String, Value> = (0..300)
-            .map(|number| (format!("V{number}\"<"), json!("\"".repeat(3000))))
-            .collect();
-        let metadata = json!({ "roar": { "version": 1, "name": long, "environment": variables,
+fn no_page_is_large(database: &str) {
+    let server = Server::start(database, &["--allow-anonymous", "--rate", "0"]);
+    let post = |path: &str, body: &Value| {
+        let body = body.to_string();
+        let reply = server.send("POST", path, &[], body.as_bytes());
+        reply.expect("an answer").data()
+    };
+    let session = "a".repeat(128);
+    let long = "<".repeat(4096);
+    let open = json!({ "hash": session, "git_repo": long, "git_branch": long });
+    post("/api/v1/sessions", &open);
+    let variables: serde_json::Map<String, Value> = (0..300)
+        .map(|number| (format!("V{number}\"<"), json!("\"".repeat(3000))))
+        .collect();
+    let metadata = json!({ "roar": { "version": 1, "name": long, "environment": variables,
             "host": { "hostname": long, "gpus": [{ "name": long }] } } })
-        .to_string();
-        let uid = |number: usize| format!("{}{number}", "u".repeat(120));
-        let jobs: Vec<Value> = (0..250)
-            .map(|number| {
-                json!({ "job_uid": uid(number), "command": format!("{number} {}", "\"".repeat(5000)),
+    .to_string();
+    let uid = |number: usize| format!("{}{number}", "u".repeat(120));
+    let jobs: Vec<Value> = (0..250)
+        .map(|number| {
+            json!({ "job_uid": uid(number), "command": format!("{number} {}", "\"".repeat(5000)),
                     "timestamp": 1.5, "step_number": number, "git_branch": long,
                     "metadata": if number == 200 { metadata.clone() } else { "{}".to_owned() } })
-            })
-            .collect();
-        let at = format!("/api/v1/sessions/{session}/jobs");
-        for jobs in jobs.chunks(50) {
-            let made = post(&format!("{at}/batch"), &json!({ "jobs": jobs }));
-            assert_eq!(made["errors"], json!([]));
-        }
-        let name = |number: usize| format!("{number}{}", "'".repeat(1000));
-        let file = |number: usize| json!({ "hash": hash(&name(number)), "path": name(number) });
-        let link = |job: usize, role: &str, files: &[Value]| {
-            let path = format!("{at}/{}/{role}", uid(job));
-            post(&path, &json!({ "artifacts": files }));
-        };
-        // More jobs and more lines than a picture has room for.
-        for job in 0..120 {
-            link(job, "outputs", &[file(job)]);
-            let before: Vec<Value> = (job.saturating_sub(12)..job).map(file).collect();
-            link(job, "inputs", &before);
-        }
-        let all: Vec<Value> = (0..150).map(file).collect();
-        link(200, "inputs", &all);
-        link(200, "outputs", &(150..300).map(file).collect::<Vec<_>>());
-        for job in 201..240 {
-            link(job, "inputs", &[file(119)]);
-        }
-        let size = |path: &str| {
-            let reply = server.get(path);
-            assert_eq!(reply.status, 200, "{path}");
-            assert!(reply.body.len() < 200_000, "{path}: {}", reply.body.len());
-            reply.body
-        };
-        for path in [
-            "/",
-            "/jobs?limit=200",
-            "/artifacts?limit=200",
-            "/sessions",
-            &format!("/jobs?q={}", "%22".repeat(2500)),
-        ] {
-            size(path);
-        }
-        let page = size(&format!("/dag/{session}?depth=64"));
-        assert!(page.contains("hidden</strong>") && page.contains("lines</strong> are not drawn"));
-        assert!(page.contains("of 250"), "the jobs go on elsewhere");
-        let page = size(&format!("/artifact/{}?depth=64", hash(&name(119))));
-        assert!(page.contains("These are the newest; there are more."));
-        let page = size(&format!("/job/{session}/{}?depth=64", uid(200)));
-        assert!(page.contains("facts</strong> are not shown") && page.contains("hidden</strong>"));
-        // Lists that do not fit are read on, to their end, each row once.
-        let mut next = "?inputs=0#inputs".to_owned();
-        let mut rows = 0;
-        while let Some((query, _)) = next.split_once('#') {
-            let page = size(&format!("/job/{session}/{}{query}", uid(200)));
-            let inputs = page.split("id=\"inputs\"").nth(1).expect("a heading");
-            let inputs = inputs.split("id=\"picture\"").next().expect("a heading");
-            rows += inputs.matches("<tr><td>").count();
-            next = inputs
-                .split("href=\"?")
-                .nth(1)
-                .and_then(|rest| rest.split('"').next())
-                .map_or_else(String::new, |query| format!("?{query}"));
-        }
-        assert_eq!(rows, 150);
-    });
+        })
+        .collect();
+    let at = format!("/api/v1/sessions/{session}/jobs");
+    for jobs in jobs.chunks(50) {
+        let made = post(&format!("{at}/batch"), &json!({ "jobs": jobs }));
+        assert_eq!(made["errors"], json!([]));
+    }
+    let name = |number: usize| format!("{number}{}", "'".repeat(1000));
+    let file = |number: usize| json!({ "hash": hash(&name(number)), "path": name(number) });
+    let link = |job: usize, role: &str, files: &[Value]| {
+        let path = format!("{at}/{}/{role}", uid(job));
+        post(&path, &json!({ "artifacts": files }));
+    };
+    // More jobs and more lines than a picture has room for.
+    for job in 0..120 {
+        link(job, "outputs", &[file(job)]);
+        let before: Vec<Value> = (job.saturating_sub(12)..job).map(file).collect();
+        link(job, "inputs", &before);
+    }
+    let all: Vec<Value> = (0..150).map(file).collect();
+    link(200, "inputs", &all);
+    link(200, "outputs", &(150..300).map(file).collect::<Vec<_>>());
+    for job in 201..240 {
+        link(job, "inputs", &[file(119)]);
+    }
+    let size = |path: &str| {
+        let reply = server.get(path);
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.body.len() < 200_000, "{path}: {}", reply.body.len());
+        reply.body
+    };
+    for path in [
+        "/",
+        "/jobs?limit=200",
+        "/artifacts?limit=200",
+        "/sessions",
+        &format!("/jobs?q={}", "%22".repeat(2500)),
+    ] {
+        size(path);
+    }
+    let page = size(&format!("/dag/{session}?depth=64"));
+    assert!(page.contains("hidden</strong>") && page.contains("lines</strong> are not drawn"));
+    assert!(page.contains("of 250"), "the jobs go on elsewhere");
+    let page = size(&format!("/artifact/{}?depth=64", hash(&name(119))));
+    assert!(page.contains("These are the newest; there are more."));
+    let page = size(&format!("/job/{session}/{}?depth=64", uid(200)));
+    assert!(page.contains("facts</strong> are not shown") && page.contains("hidden</strong>"));
+    // Lists that do not fit are read on, to their end, each row once.
+    let mut next = "?inputs=0#inputs".to_owned();
+    let mut rows = 0;
+    while let Some((query, _)) = next.split_once('#') {
+        let page = size(&format!("/job/{session}/{}{query}", uid(200)));
+        let inputs = page.split("id=\"inputs\"").nth(1).expect("a heading");
+        let inputs = inputs.split("id=\"picture\"").next().expect("a heading");
+        rows += inputs.matches("<tr><td>").count();
+        next = inputs
+            .split("href=\"?")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .map_or_else(String::new, |query| format!("?{query}"));
+    }
+    assert_eq!(rows, 150);
+}
+
+#[test]
+fn sqlite_makes_no_large_page() {
+    on_sqlite(no_page_is_large);
+}
+
+#[test]
+fn postgres_makes_no_large_page() {
+    on_postgres(no_page_is_large);
 }

@@ -369,6 +369,16 @@ pub(super) fn loses_no_acknowledged_write(database: &str) {
     assert_eq!(lost, Vec::<&String>::new());
 }
 
+pub(super) fn every_kind_of_key(database: &str) {
+    let server = Server::start(database, &[]);
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let user = User::new(kind);
+        user.join(&server, kind);
+        let me = user.get(&server, "/api/v1/auth/me").data();
+        assert_eq!(me["username"], kind);
+    }
+}
+
 /// Two servers on one database, the same registered through both at once: there once.
 pub(super) fn two_servers(database: &str) {
     let servers = [Server::start(database, &[]), Server::start(database, &[])];
