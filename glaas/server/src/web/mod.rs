@@ -9,6 +9,7 @@ mod picture;
 mod room;
 mod signin;
 mod view;
+mod visibility;
 mod visitor;
 
 use askama::Template;
@@ -32,6 +33,7 @@ pub fn routes() -> Router<App> {
         .route("/job/{session}/{uid}", get(pages::job))
         .route("/session/{hash}", get(pages::session))
         .route("/dag/{hash}", get(pages::session))
+        .route("/session/{hash}/visibility", post(visibility::change))
         .route("/job/{session}/{uid}/record", get(pages::record))
         .route("/signin", get(signin::show).post(signin::take))
         .route("/signout", post(signin::leave))

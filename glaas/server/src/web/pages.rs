@@ -296,8 +296,11 @@ struct Session {
     who: String,
     short: String,
     count: usize,
-    visibility: &'static str,
+    hash: String,
+    private: bool,
     owner: String,
+    /// Whether it is the visitor's own.
+    own: bool,
     facts: Vec<Fact>,
     picture: Picture,
     jobs: Part<JobRow>,
@@ -326,15 +329,15 @@ pub(super) async fn session(
         fact("Branch", text(&session.git_branch)),
         fact("Registered", time(session.created_at)),
     ];
+    let owner = text(&session.owner);
     Ok(page(&Session {
         who: visitor.name(),
         short: short(&session.hash),
         count: session.jobs.len(),
-        visibility: match session.visibility {
-            Some(Visibility::Private) => "private",
-            _ => "public",
-        },
-        owner: text(&session.owner),
+        private: session.visibility == Some(Visibility::Private),
+        own: session.owner.is_some_and(|owner| owner == visitor.name()),
+        hash: session.hash,
+        owner,
         facts: facts.into_iter().flatten().collect(),
         picture: picture(&walk, None, bounds.depth),
         jobs: part(

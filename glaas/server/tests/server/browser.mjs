@@ -1,10 +1,12 @@
 // Uses the server's pages as people do, in a browser, and says what is wrong with them: nothing.
-// node browser.mjs TOOLS BASE ARTIFACT SESSION JOB COMMAND [PICTURES]
+// node browser.mjs TOOLS BASE ARTIFACT SESSION JOB COMMAND OWN KEY NEW-KEY [PICTURES]
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-const [tools, base, artifact, session, job, command, pictures] = process.argv.slice(2);
+const [tools, base, artifact, session, job, command, own, key, newKey, pictures] =
+  process.argv.slice(2);
 const { chromium } = await import(`${tools}/playwright-core/index.mjs`);
 const axe = readFileSync(`${tools}/axe-core/axe.min.js`, "utf8");
 const wrong = [];
@@ -112,6 +114,40 @@ await still.goto(`${base}/artifact/${artifact}`);
 assert.equal(await still.textContent("#reproduce"), command);
 assert.equal(await still.locator("button[data-copy]").isVisible(), false);
 assert.ok((await still.locator(".picture .box").count()) > 1);
+
+// Who registers a key on its page signs in with it, and out.
+async function signIn(page, file) {
+  await page.goto(`${base}/signin`);
+  const line = await page.inputValue("input[name=challenge]");
+  const sign = ["-Y", "sign", "-n", "glaas", "-f", file];
+  const signature = execFileSync("ssh-keygen", sign, { input: line, stdio: ["pipe", "pipe", "ignore"] });
+  await page.fill("textarea[name=signature]", signature.toString());
+  await page.click("main button:text('Sign in')");
+  await page.waitForURL("**/sessions");
+}
+const newcomer = await watched({});
+await newcomer.goto(`${base}/keys`);
+await newcomer.fill("input[name=user]", "newcomer");
+await newcomer.fill("textarea[name=public_key]", readFileSync(`${newKey}.pub`, "utf8"));
+await newcomer.click("button:text('Register')");
+await newcomer.locator("[role=status]", { hasText: "belongs to newcomer" }).waitFor();
+await signIn(newcomer, newKey);
+await newcomer.click("button:text('Sign out')");
+await newcomer.locator("a:text('Sign in')").waitFor();
+
+// A session's owner publishes it and takes it back, without JavaScript too.
+for (const javaScriptEnabled of [true, false]) {
+  const owner = await watched({ javaScriptEnabled });
+  await signIn(owner, key);
+  await owner.goto(`${base}/dag/${own}`);
+  for (const [button, then] of [["Publish it", "public"], ["Make it private", "private"]]) {
+    await owner.locator("summary", { hasText: "this session" }).click();
+    await owner.locator("button", { hasText: button }).click();
+    await owner.locator(".badges", { hasText: then }).waitFor();
+    const seen = await still.goto(`${base}/dag/${own}`);
+    assert.equal(seen.status(), then === "public" ? 200 : 404);
+  }
+}
 
 await browser.close();
 assert.deepEqual(wrong, []);

@@ -6,7 +6,7 @@ use std::process::Command;
 use roar_tests::require::{Need, met, tool};
 use serde_json::{Value, json};
 
-use super::machine::Server;
+use super::machine::{Server, User};
 use super::{on_postgres, on_sqlite};
 
 /// What would run, if a page let it.
@@ -70,6 +70,11 @@ fn people_can_use_the_pages(database: &str) {
         post(&format!("{at}/job{number}/outputs"), &file(number + 1));
         post(&format!("{at}/job{number}/inputs"), &file(number));
     }
+    let ann = User::new("ed25519");
+    ann.join(&server, "ann");
+    let own = hash("own");
+    super::pages::register(&ann, &server, &own);
+    let newcomer = User::new("ecdsa");
     let artifact = hash("8");
     let base = format!("http://{}", server.address);
     let command = format!("GLAAS_URL={base} roar reproduce {artifact} --run");
@@ -77,7 +82,8 @@ fn people_can_use_the_pages(database: &str) {
     let output = Command::new("node")
         .arg(script)
         .arg(tool(""))
-        .args([&base, &artifact, &session, "job7", &command])
+        .args([&base, &artifact, &session, "job7", &command, &own])
+        .args([ann.key(), newcomer.key()])
         .args(std::env::var_os("GLAAS_PICTURES"))
         .output()
         .expect("node runs");

@@ -53,8 +53,15 @@ fn sign_in(server: &Server, line: &str, signature: &str) -> (u16, Option<String>
     (reply.status, cookie)
 }
 
+/// The cookie of a user who signs in as the page says.
+fn signed_in(server: &Server, user: &User) -> String {
+    let line = challenge(&server.get("/signin").body);
+    let (_, cookie) = sign_in(server, &line, &armoured(user, &line));
+    cookie.expect("a cookie")
+}
+
 /// A private session with one job and its output.
-fn register(user: &User, server: &Server, session: &str) {
+pub(crate) fn register(user: &User, server: &Server, session: &str) {
     let open =
         json!({ "hash": session, "visibility": "private", "git_repo": "https://x.example/r" });
     user.post(server, "/api/v1/sessions", &open).data();
@@ -94,9 +101,7 @@ fn shows_ones_own(database: &str) {
     let ann_cookie = ann_cookie.expect("a cookie");
     // The line counts once.
     assert_eq!(sign_in(&server, &made, &armoured(&ann, &made)).0, 400);
-    let made = line();
-    let (_, bob_cookie) = sign_in(&server, &made, &armoured(&bob, &made));
-    let bob_cookie = bob_cookie.expect("a cookie");
+    let bob_cookie = signed_in(&server, &bob);
     let get = |path: &str, cookie: &str| {
         let headers = [("Cookie", cookie)];
         server.send("GET", path, &headers, b"").expect("an answer")
@@ -149,6 +154,82 @@ fn sqlite_shows_ones_own() {
 #[test]
 fn postgres_shows_ones_own() {
     on_postgres(shows_ones_own);
+}
+
+/// The owner changes who sees a session, on its page; nobody else does, and no form of another site's.
+fn changes_who_sees_a_session(database: &str) {
+    let server = Server::start(database, &[]);
+    let session = hash("session");
+    let mut cookies = Vec::new();
+    for name in ["ann", "bob"] {
+        let user = User::new("ed25519");
+        user.join(&server, name);
+        if name == "ann" {
+            register(&user, &server, &session);
+        }
+        cookies.push(signed_in(&server, &user));
+    }
+    let (ann, bob) = (&*cookies[0], &*cookies[1]);
+    let page = format!("/dag/{session}");
+    let get = |path: &str, cookie: &str| {
+        let reply = server.send("GET", path, &[("Cookie", cookie)], b"");
+        reply.expect("an answer")
+    };
+    let set = |hash: &str, cookie: &str, wanted: &str, more: &[(&str, &str)]| {
+        let path = format!("/session/{hash}/visibility");
+        let mut headers = vec![FORM, ("Cookie", cookie)];
+        headers.extend(more);
+        let body = form(&[("visibility", wanted)]);
+        let reply = server.send("POST", &path, &headers, body.as_bytes());
+        reply.expect("an answer")
+    };
+    let action = format!("action=\"/session/{session}/visibility\"");
+    assert!(get(&page, ann).body.contains(&action));
+    for site in [
+        ("Origin", "https://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        assert_eq!(set(&session, ann, "public", &[site]).status, 403);
+    }
+    assert_eq!(set(&session, ann, "everyone", &[]).status, 422);
+    // What is private is, for others, as if it were not there.
+    for other in [bob, "", "glaas_session=nonsense"] {
+        let (hidden, absent) = (
+            set(&session, other, "public", &[]),
+            set(&hash("no"), other, "public", &[]),
+        );
+        assert_eq!((hidden.status, hidden.body), (404, absent.body));
+        assert_eq!(get(&page, other).status, 404, "still private");
+    }
+    let origin = format!("http://{}", server.address);
+    let here = [("Origin", &*origin), ("Sec-Fetch-Site", "same-origin")];
+    let published = set(&session, ann, "public", &here);
+    assert_eq!(published.status, 303);
+    assert!(published.head.contains(&format!("location: {page}")));
+    let artifact = format!("/api/v1/artifacts/{}", hash("secret"));
+    for (path, word) in [(&page, "secret.py"), (&artifact, "secret.bin")] {
+        assert!(get(path, bob).body.contains(word), "{path}");
+    }
+    // Now that it is seen, it is no more another one's to change.
+    assert!(!get(&page, bob).body.contains("/visibility"));
+    assert_eq!(set(&session, bob, "private", &[]).status, 404);
+    assert_eq!(server.get(&page).status, 200);
+    assert_eq!(set(&session, ann, "private", &[]).status, 303);
+    for path in [&page, &artifact] {
+        assert_eq!(get(path, bob).status, 404, "{path}");
+    }
+    assert_eq!(get(&page, ann).status, 200);
+}
+
+#[test]
+fn sqlite_changes_who_sees_a_session() {
+    on_sqlite(changes_who_sees_a_session);
+}
+
+#[test]
+fn postgres_changes_who_sees_a_session() {
+    on_postgres(changes_who_sees_a_session);
 }
 
 /// The most of everything, in characters that markup makes five of.
