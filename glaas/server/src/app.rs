@@ -11,7 +11,7 @@ use crate::limits::Limiter;
 use crate::settings::{DefaultVisibility, Settings};
 use crate::store::Database;
 use crate::telemetry::Metrics;
-use crate::{api, gate, web};
+use crate::{api, body, gate, web};
 
 /// Large bodies that are worked on at once: what bounds the memory that they take.
 const LARGE_BODIES: usize = 4;
@@ -31,6 +31,8 @@ pub struct Shared {
     pub by_user: Limiter<i64>,
     /// Permits for large bodies.
     pub large_bodies: Semaphore,
+    /// Memory for all bodies.
+    pub bodies: body::Room,
     /// What links to this server begin with; without a `/` at the end.
     pub base_url: String,
 }
@@ -54,6 +56,7 @@ impl Shared {
             by_address: Limiter::new(settings.rate, settings.burst),
             by_user: Limiter::new(settings.rate, settings.burst),
             large_bodies: Semaphore::new(LARGE_BODIES),
+            bodies: body::Room::default(),
             base_url,
             settings,
         })

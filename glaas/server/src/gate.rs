@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use glaas_api::envelope::codes;
@@ -13,16 +13,13 @@ use tokio::sync::SemaphorePermit;
 
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
-use crate::{auth, clock};
+use crate::{auth, body, clock};
 
 /// Longer paths with their query are refused.
 const MAX_URI: usize = 8 * 1024;
 
 /// Bodies from here on are worked on a few at a time.
 const LARGE: usize = 256 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long an answer may take.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
@@ -52,9 +49,9 @@ pub async fn pass(State(app): State<App>, request: Request, next: Next) -> Respo
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let address = address(&app, &request);
     let mut response = match admit(&app, address, request).await {
-        Ok((request, permit)) => {
+        Ok((request, place, permit)) => {
             let answered = tokio::time::timeout(ANSWER_PATIENCE, next.run(request)).await;
-            drop(permit);
+            drop((place, permit));
             answered.unwrap_or_else(|_| {
                 let mut error = ApiError::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -110,12 +107,11 @@ fn address(app: &App, request: &Request) -> IpAddr {
         .unwrap_or(peer)
 }
 
-/// Lets a request in: its body is read, its sender known. A large body comes with a permit.
-async fn admit(
-    app: &App,
-    address: IpAddr,
-    request: Request,
-) -> ApiResult<(Request, Option<SemaphorePermit<'_>>)> {
+/// A request that was let in, with its body's place in memory and, if that is large, a permit.
+type Admitted<'app> = (Request, body::Place<'app>, Option<SemaphorePermit<'app>>);
+
+/// Lets a request in: its body is read, its sender known.
+async fn admit(app: &App, address: IpAddr, request: Request) -> ApiResult<Admitted<'_>> {
     let path = request.uri().path();
     if !matches!(path, "/healthz" | "/metrics") {
         app.by_address
@@ -145,7 +141,7 @@ async fn admit(
     }
     let is_api = path.starts_with(glaas_api::paths::PREFIX);
     let (mut parts, body) = request.into_parts();
-    let body = read_body(app, &parts.method, &parts.headers, body).await?;
+    let (body, place) = body::read(app, &parts.method, &parts.headers, body).await?;
     if is_api {
         let caller = auth::caller(app, &parts, &body).await?;
         if let Some(user) = &caller.user {
@@ -158,7 +154,7 @@ async fn admit(
     } else {
         None
     };
-    Ok((Request::from_parts(parts, Body::from(body)), permit))
+    Ok((Request::from_parts(parts, Body::from(body)), place, permit))
 }
 
 /// Whether a path is UTF-8 once its escapes are read.
@@ -177,51 +173,6 @@ fn is_text(path: &str) -> bool {
         );
     }
     String::from_utf8(bytes).is_ok()
-}
-
-async fn read_body(
-    app: &App,
-    method: &Method,
-    headers: &axum::http::HeaderMap,
-    body: Body,
-) -> ApiResult<Bytes> {
-    if method == Method::GET || method == Method::HEAD {
-        return Ok(Bytes::new());
-    }
-    let too_large = || {
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            codes::TOO_LARGE,
-            format!(
-                "the body is larger than {} bytes",
-                app.settings.max_body_bytes
-            ),
-        )
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > app.settings.max_body_bytes) {
-        return Err(too_large());
-    }
-    let read = to_bytes(body, app.settings.max_body_bytes);
-    match tokio::time::timeout(BODY_PATIENCE, read).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let limited = std::error::Error::source(&error)
-                .is_some_and(|source| source.to_string().contains("length limit"));
-            if limited || error.to_string().contains("length limit") {
-                Err(too_large())
-            } else {
-                Err(ApiError::invalid("the body did not arrive whole"))
-            }
-        }
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            codes::INVALID,
-            "the body took too long to arrive",
-        )),
-    }
 }
 
 #[cfg(test)]

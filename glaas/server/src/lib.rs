@@ -9,6 +9,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod body;
 pub mod canonical;
 pub mod clock;
 pub mod error;
