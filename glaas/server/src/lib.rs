@@ -19,5 +19,6 @@ pub mod limits;
 pub mod serve;
 pub mod settings;
 pub mod store;
+mod stream;
 pub mod telemetry;
 pub mod web;

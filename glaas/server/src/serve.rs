@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use crate::app::{App, Shared, router};
 use crate::settings::Settings;
 use crate::store::{Database, replay, web_sessions};
+use crate::stream::Patient;
 use crate::{clock, in_write};
 
 /// How long the headers of a request may take to arrive, a connection without a request included.
@@ -97,7 +98,10 @@ pub async fn accept(app: &App, listener: TcpListener, end: impl Future<Output = 
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)
             .max_buf_size(MAX_HEADERS)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(
+                TokioIo::new(Patient::new(stream)),
+                TowerToHyperService::new(service),
+            );
         let connection = graceful.watch(connection);
         let app = Arc::clone(app);
         tokio::spawn(async move {
