@@ -12,6 +12,7 @@ pub mod auth;
 pub mod body;
 pub mod canonical;
 pub mod clock;
+mod descriptors;
 pub mod error;
 pub mod facts;
 pub mod gate;

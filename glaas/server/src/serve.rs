@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::app::{App, Shared, router};
+use crate::descriptors::connections;
 use crate::settings::Settings;
 use crate::store::{Database, replay, web_sessions};
 use crate::stream::Patient;
@@ -65,12 +66,12 @@ pub async fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<(), Str
 /// Takes connections until `end`; from then on callers are refused.
 pub async fn accept(app: &App, listener: TcpListener, end: impl Future<Output = ()>) {
     let routes = router(app);
-    let connections = Arc::new(Semaphore::new(app.settings.max_connections));
+    let places = Arc::new(Semaphore::new(connections(app.settings.max_connections)));
     let graceful = GracefulShutdown::new();
     let mut end = pin!(end);
     loop {
         let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit,
+            permit = Arc::clone(&places).acquire_owned() => permit,
             () = &mut end => break,
         };
         let Ok(permit) = permit else { break };

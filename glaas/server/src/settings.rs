@@ -103,8 +103,8 @@ pub struct Settings {
     /// Take clients' addresses from X-Forwarded-For, as a proxy in front of the server sets it
     #[arg(long)]
     pub behind_proxy: bool,
-    /// Connections at once
-    #[arg(long, default_value_t = 4096)]
+    /// Connections at once; fewer where the limit of open files is lower
+    #[arg(long, default_value_t = 16_384)]
     pub max_connections: usize,
     /// Print log lines as JSON
     #[arg(long)]
