@@ -61,8 +61,6 @@ pub struct ArtifactsCreated {
     pub created: u64,
     /// How many it had.
     pub existing: u64,
-    /// The same as `existing`, under the newer client's name.
-    pub updated: u64,
     /// What was refused, in words.
     pub errors: Vec<String>,
 }

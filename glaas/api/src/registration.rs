@@ -91,6 +91,19 @@ pub struct RegistrationJobs {
     pub existing_binding_prepared: bool,
 }
 
+/// What became of a batch of artifacts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RegistrationArtifacts {
+    /// How many are new to the registration.
+    pub created: u64,
+    /// How many were there.
+    pub updated: u64,
+    /// How many were refused, which the newer client adds up: none, since a batch is taken whole.
+    pub errors: u64,
+}
+
 /// Makes a registration final.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

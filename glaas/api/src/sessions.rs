@@ -29,6 +29,9 @@ pub struct SessionRequest {
     /// The server's default when left out. A session that is there keeps what it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
+    /// The same as the newer client says it: `private` or `public`, or an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope_request: Option<serde_json::Value>,
 }
 
 /// The session that was made or found.

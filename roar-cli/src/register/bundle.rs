@@ -103,6 +103,7 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
             git_commit,
             git_branch,
             visibility,
+            scope_request: None,
         },
         jobs: bundled,
         artifacts: artifacts.into_values().collect(),

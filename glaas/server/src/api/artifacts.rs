@@ -103,7 +103,6 @@ pub(super) async fn create_batch(
                 answered.existing += 1;
             }
         }
-        answered.updated = answered.existing;
         Ok(answered)
     }.await)?;
     answer(created)

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult};
 
-/// A JSON body.
+/// A body that is a JSON object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
@@ -20,12 +20,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         let bytes = axum::body::to_bytes(request.into_body(), app.settings.max_body_bytes)
             .await
             .map_err(|_| ApiError::invalid("the body did not arrive whole"))?;
-        if bytes.is_empty() {
-            return Err(ApiError::invalid("a JSON body is missing"));
+        // Published clients send no body in place of an object without members.
+        let text = if bytes.is_empty() { b"{}" } else { &bytes[..] };
+        let wrong = |error: &dyn std::fmt::Display| {
+            ApiError::invalid(format!("the body is not as it should be: {error}"))
+        };
+        // A list of an object's values would be taken for the object.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(wrong(&"it is no JSON object"));
         }
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(text)
             .map(Self)
-            .map_err(|error| ApiError::invalid(format!("the body is not as it should be: {error}")))
+            .map_err(|error| wrong(&error))
     }
 }
 

@@ -1,17 +1,19 @@
 //! Registration sessions of the newer client.
 
 use axum::extract::{Path, State};
-use glaas_api::artifacts::{ArtifactBatch, ArtifactsCreated};
+use glaas_api::artifacts::ArtifactBatch;
 use glaas_api::envelope::codes;
 use glaas_api::jobs::{InputsLinked, JobBatch, JobCreated, JobRequest, LinkRequest, OutputsLinked};
 use glaas_api::labels::{LabelBatch, LabelsStored};
 use glaas_api::registration::{
-    FinalizeRequest, Finalized, Registration, RegistrationJobs, RegistrationRequest,
+    FinalizeRequest, Finalized, Registration, RegistrationArtifacts, RegistrationJobs,
+    RegistrationRequest,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::extract::{Body, check_count, check_length, check_uid};
 use super::place::Place;
+use super::sessions::wants_public;
 use super::{Answer, answer};
 use crate::app::App;
 use crate::auth::{self, Caller};
@@ -56,24 +58,26 @@ pub(super) async fn open(
     })
 }
 
-/// The registration that the caller's token opens. One that is final takes nothing more.
+/// The registration that the caller's token opens, or that the caller, by signature, owns: the newer
+/// client shows the token only where nobody signs.
 async fn upload(app: &App, caller: &Caller, id: &str) -> ApiResult<Upload> {
-    let refused = || {
-        ApiError::unauthenticated(
-            codes::UNAUTHENTICATED,
-            "this needs the token of an open registration session",
-        )
-    };
-    let digest = auth::token_digest(caller.token.as_deref().ok_or_else(refused)?);
-    let found: Result<Upload, StoreError> =
-        in_read!(app.database, tx => store::by_token(tx, id, &digest).await);
+    let digest = caller.token.as_deref().map(auth::token_digest);
+    let user = caller.user.as_ref().map(|user| user.id);
+    let found: Result<Upload, StoreError> = in_read!(app.database, tx => match (&digest, user) {
+        (Some(digest), _) => store::by_token(tx, id, digest).await,
+        (None, Some(user)) => store::by_owner(tx, id, user).await,
+        (None, None) => Err(StoreError::NotFound),
+    });
     match found {
-        Ok(upload) => Ok(upload),
-        Err(StoreError::NotFound) => Err(refused()),
-        Err(error) => Err(error.into()),
+        Err(StoreError::NotFound) => Err(ApiError::unauthenticated(
+            codes::UNAUTHENTICATED,
+            "this needs the token of an open registration session, or its owner's signature",
+        )),
+        found => Ok(found?),
     }
 }
 
+/// As [`upload`]; one that is final takes nothing more.
 pub(super) async fn open_upload(app: &App, caller: &Caller, id: &str) -> ApiResult<Upload> {
     let upload = upload(app, caller, id).await?;
     if upload.final_hash.is_some() {
@@ -134,13 +138,13 @@ pub(super) async fn jobs(
 /// Register several artifacts
 #[utoipa::path(post, path = "/api/v1/registration-sessions/{id}/artifacts/batch",
     params(("id" = String, Path)), request_body = ArtifactBatch,
-    responses((status = 200, body = ArtifactsCreated), (status = 400), (status = 401), (status = 409)))]
+    responses((status = 200, body = RegistrationArtifacts), (status = 400), (status = 401), (status = 409)))]
 pub(super) async fn artifacts(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
     Body(mut batch): Body<ArtifactBatch>,
-) -> Answer<ArtifactsCreated> {
+) -> Answer<RegistrationArtifacts> {
     let upload = open_upload(&app, &caller, &id).await?;
     check_count("artifacts", batch.artifacts.len(), 5_000)?;
     for artifact in &mut batch.artifacts {
@@ -148,16 +152,15 @@ pub(super) async fn artifacts(
     }
     let created = in_write!(app.database, tx => async {
         let session = sessions::by_id(tx, upload.session_id).await?;
-        let mut answered = ArtifactsCreated::default();
+        let mut answered = RegistrationArtifacts::default();
         for artifact in &batch.artifacts {
             let (_, created) = contents::register(tx, &session, artifact).await?;
             if created {
                 answered.created += 1;
             } else {
-                answered.existing += 1;
+                answered.updated += 1;
             }
         }
-        answered.updated = answered.existing;
         Ok(answered)
     }.await)?;
     answer(created)
@@ -216,35 +219,29 @@ async fn keep(
     }.await)?)
 }
 
-/// The entries of a body: its only list, or itself.
-fn entries(body: Value) -> Vec<Value> {
-    match body {
-        Value::Object(members) => members
-            .into_iter()
-            .find_map(|(_, value)| match value {
-                Value::Array(list) => Some(list),
-                _ => None,
-            })
-            .unwrap_or_default(),
-        Value::Array(list) => list,
-        other => vec![other],
-    }
+/// The entries of a body: its first list.
+fn entries(body: Map<String, Value>) -> Vec<Value> {
+    let mut lists = body.into_iter().filter_map(|(_, value)| match value {
+        Value::Array(list) => Some(list),
+        _ => None,
+    });
+    lists.next().unwrap_or_default()
 }
 
 /// Register artifacts that are made of others
 #[utoipa::path(post, path = "/api/v1/registration-sessions/{id}/artifacts/composites",
     params(("id" = String, Path)), request_body = Value,
-    responses((status = 200, body = ArtifactsCreated), (status = 400), (status = 401), (status = 409)))]
+    responses((status = 200, body = RegistrationArtifacts), (status = 400), (status = 401), (status = 409)))]
 pub(super) async fn composites(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Body(body): Body<Value>,
-) -> Answer<ArtifactsCreated> {
+    Body(body): Body<Map<String, Value>>,
+) -> Answer<RegistrationArtifacts> {
     let created = keep(&app, &caller, &id, "composite", entries(body)).await?;
-    answer(ArtifactsCreated {
+    answer(RegistrationArtifacts {
         created,
-        ..ArtifactsCreated::default()
+        ..RegistrationArtifacts::default()
     })
 }
 
@@ -256,48 +253,33 @@ pub(super) async fn view_edges(
     State(app): State<App>,
     caller: Caller,
     Path((id, uid)): Path<(String, String)>,
-    Body(body): Body<Value>,
+    Body(body): Body<Map<String, Value>>,
 ) -> Answer<Value> {
     check_uid(&uid)?;
     let edges = entries(body);
-    let documents = vec![json!({ "job_uid": uid, "edges": edges })];
     let count = edges.len();
+    let documents = vec![json!({ "job_uid": &uid, "edges": edges })];
     keep(&app, &caller, &id, "view-edges", documents).await?;
-    answer(json!({ "edges_linked": count }))
+    answer(json!({ "job_uid": uid, "view_edges_linked": count }))
 }
 
 /// Keep labels of the registration
 #[utoipa::path(post, path = "/api/v1/registration-sessions/{id}/labels/batch",
     params(("id" = String, Path)), request_body = LabelBatch,
-    responses((status = 200, body = LabelsStored), (status = 400), (status = 401), (status = 409)))]
+    responses((status = 200, body = LabelsStored), (status = 400), (status = 401)))]
 pub(super) async fn labels(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
     Body(batch): Body<LabelBatch>,
 ) -> Answer<LabelsStored> {
-    let upload = open_upload(&app, &caller, &id).await?;
+    // They come when it is final.
+    let upload = upload(&app, &caller, &id).await?;
     check_count("labels", batch.labels.len(), 1_000)?;
     let public = upload.owner_id == ANONYMOUS;
     let stored = in_write!(app.database, tx =>
         super::labels::put_all(tx, upload.owner_id, public, &batch.labels).await)?;
     answer(stored)
-}
-
-/// Who is to see the session, as the newer client asks.
-fn wants_public(scope: Option<&Value>) -> Option<bool> {
-    let word = match scope? {
-        Value::String(word) => word.as_str(),
-        Value::Object(members) => ["visibility", "scope", "mode", "kind"]
-            .iter()
-            .find_map(|name| members.get(*name)?.as_str())?,
-        _ => return None,
-    };
-    match word {
-        "private" => Some(false),
-        "public" | "anonymous_public" => Some(true),
-        _ => None,
-    }
 }
 
 /// Make a registration final: its session gets the hash of its content

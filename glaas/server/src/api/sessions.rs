@@ -6,6 +6,7 @@ use glaas_api::sessions::{
     SessionChange, SessionCreated, SessionRecord, SessionRequest, Visibility,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::extract::{Body, Params, check_length, check_prefix};
 use super::{Answer, answer};
@@ -36,7 +37,9 @@ pub(super) async fn create(
     let public = match request.visibility {
         _ if owner == ANONYMOUS => true,
         Some(visibility) => visibility == Visibility::Public,
-        None => app.public_by_default(),
+        None => {
+            wants_public(request.scope_request.as_ref()).unwrap_or_else(|| app.public_by_default())
+        }
     };
     let (session, created) =
         in_write!(app.database, tx => sessions::upsert(tx, owner, &request, public).await)?;
@@ -45,6 +48,19 @@ pub(super) async fn create(
         hash: session.hash,
         created,
     })
+}
+
+/// Whether everyone is to see the session, as the newer client asks; what is not understood was not
+/// meant for everyone.
+pub(super) fn wants_public(scope: Option<&Value>) -> Option<bool> {
+    let word = match scope? {
+        Value::String(word) => Some(word.as_str()),
+        Value::Object(members) => ["visibility", "scope", "mode", "kind"]
+            .iter()
+            .find_map(|name| members.get(*name)?.as_str()),
+        _ => None,
+    };
+    Some(matches!(word, Some("public" | "anonymous_public")))
 }
 
 /// What git says, within its limits and without credentials.
@@ -150,4 +166,27 @@ pub(super) async fn change(
         sessions::visible(tx, user.id, &hash).await
     }.await)?;
     answer(with_url(&app, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::wants_public;
+
+    #[test]
+    fn only_what_says_so_is_public() {
+        assert_eq!(wants_public(None), None);
+        for (scope, public) in [
+            (json!("public"), true),
+            (json!({ "visibility": "public" }), true),
+            (json!({ "mode": "anonymous_public" }), true),
+            (json!({ "visibility": "private" }), false),
+            (json!({ "visibility": "team" }), false),
+            (json!({ "project": "public" }), false),
+            (json!(1), false),
+        ] {
+            assert_eq!(wants_public(Some(&scope)), Some(public), "{scope}");
+        }
+    }
 }

@@ -79,15 +79,30 @@ pub async fn by_token(
     id: &str,
     token_digest: &str,
 ) -> Result<Upload, StoreError> {
+    find(tx, id, "token_digest", token_digest.into()).await
+}
+
+/// The registration of an owner, while it is open.
+///
+/// # Errors
+/// There is none, or the database fails.
+pub async fn by_owner(tx: &mut Transaction, id: &str, owner_id: i64) -> Result<Upload, StoreError> {
+    find(tx, id, "owner_id", owner_id.into()).await
+}
+
+async fn find(
+    tx: &mut Transaction,
+    id: &str,
+    column: &str,
+    value: Value,
+) -> Result<Upload, StoreError> {
     let row = tx
         .first(
-            "SELECT owner_id, mode, session_id, final_hash FROM uploads
-             WHERE id = $1 AND token_digest = $2 AND created_ms > $3",
-            &[
-                id.into(),
-                token_digest.into(),
-                (clock::now_ms() - OPEN_MS).into(),
-            ],
+            &format!(
+                "SELECT owner_id, mode, session_id, final_hash FROM uploads
+                 WHERE id = $1 AND {column} = $2 AND created_ms > $3"
+            ),
+            &[id.into(), value, (clock::now_ms() - OPEN_MS).into()],
         )
         .await?;
     let row = row.ok_or(StoreError::NotFound)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -174,6 +175,16 @@ impl User {
             folder,
             fingerprint,
         }
+    }
+
+    /// Where the key is, for a program that reads one.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    /// A home folder.
+    pub(crate) fn home(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn public_key(&self) -> String {

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod browser;
+mod clients;
 mod encrypted;
 mod faults;
 mod machine;
