@@ -12,6 +12,7 @@ pub const MAX_LIMIT: u32 = 200;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct JobQuery {
     /// Words found anywhere in a job: command, name, paths, host, GPU, git. `word*` finds beginnings.
     pub q: Option<String>,
@@ -41,6 +42,7 @@ pub struct JobQuery {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct ArtifactQuery {
     /// Words of a path. `word*` finds beginnings.
     pub q: Option<String>,

@@ -98,6 +98,7 @@ pub(super) async fn reconcile(
 
 /// Which label is asked for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub(super) struct Of {
     /// `job`, `artifact`, `dag`, `session`.

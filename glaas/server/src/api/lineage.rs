@@ -25,6 +25,7 @@ const MAX_LINEAGE_JOBS: usize = 1_000;
 
 /// The query of a lineage.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Depth {
     /// How many steps to go back, 1 to 10.
     #[param(minimum = 1, maximum = 10)]

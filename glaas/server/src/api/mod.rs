@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod blobs;
+mod document;
 mod extract;
 mod jobs;
 mod keys;
@@ -19,11 +20,11 @@ use axum::Json;
 use axum::Router;
 use axum::routing::{delete, get, post, put};
 use glaas_api::Envelope;
-use utoipa::OpenApi as _;
 
 use crate::app::App;
 use crate::error::ApiResult;
 pub(crate) use artifacts::resolve as resolve_artifact;
+pub use document::text as openapi_text;
 pub use extract::{check_digest, check_prefix, check_uid};
 pub(crate) use keys::new_user as register_user;
 pub(crate) use sessions::resolve as resolve_session;
@@ -120,62 +121,4 @@ pub fn routes() -> Router<App> {
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))
         .route("/openapi.json", get(operations::openapi))
-}
-
-/// The OpenAPI document, made from the handlers.
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "GLaaS lineage server",
-        description = "A registry where an artifact's hash leads to how it was made. Requests that write are signed with an SSH key (SSHSIG, namespace glaas)."
-    ),
-    paths(
-        operations::health,
-        keys::me,
-        keys::register,
-        keys::list,
-        keys::revoke,
-        sessions::create,
-        sessions::list,
-        sessions::show,
-        sessions::change,
-        jobs::create,
-        jobs::create_batch,
-        jobs::show,
-        jobs::link_inputs,
-        jobs::link_outputs,
-        jobs::search,
-        artifacts::create,
-        artifacts::create_batch,
-        artifacts::search,
-        artifacts::show,
-        artifacts::show_public,
-        lineage::lineage,
-        lineage::dag,
-        lineage::closure,
-        lineage::reproduction,
-        blobs::missing,
-        blobs::store,
-        blobs::fetch,
-        registration::open,
-        registration::job,
-        registration::jobs,
-        registration::artifacts,
-        registration::composites,
-        registration::inputs,
-        registration::outputs,
-        registration::view_edges,
-        registration::labels,
-        registration::finalize,
-        labels::sync,
-        labels::reconcile,
-        labels::current,
-        labels::history,
-    )
-)]
-struct Document;
-
-/// The OpenAPI document as JSON.
-pub fn openapi_text() -> String {
-    Document::openapi().to_pretty_json().unwrap_or_default()
 }

@@ -85,6 +85,7 @@ pub(super) fn page_url(app: &App, hash: &str) -> String {
 
 /// The query of a listing.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub(super) struct Listing {
     /// Results on a page.
