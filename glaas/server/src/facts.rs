@@ -38,7 +38,6 @@ pub fn facts(metadata: Option<&str>) -> Facts {
         let JobDocument {
             name,
             host,
-            completeness,
             git,
             cwd,
             launch,
@@ -50,9 +49,9 @@ pub fn facts(metadata: Option<&str>) -> Facts {
         }
         let gpus: Vec<String> = host.gpus.into_iter().map(|gpu| gpu.name).collect();
         facts.gpu = joined(&gpus).or(facts.gpu);
-        if !completeness.backend.is_empty() {
-            facts.complete = Some(completeness.complete);
-        }
+        // A record that says nothing of it is not one that says no.
+        let stated = at(&json, &[document::KEY, "completeness", "complete"]);
+        facts.complete = stated.and_then(Value::as_bool);
         if let Some(git) = git {
             facts.blobs.extend(git.patch);
             facts
@@ -150,11 +149,13 @@ mod tests {
         assert_eq!(found.host.as_deref(), Some("vm"));
         assert_eq!(found.gpu.as_deref(), Some("H100, A10"));
         let new = r#"{"roar": {"version": 1, "host": {"hostname": "node7"},
-            "git": {"patch": "ab"}, "completeness": {"backend": "ebpf", "complete": true}}}"#;
+            "git": {"patch": "ab"}, "completeness": {"complete": true}}}"#;
         let found = facts(Some(new));
         assert_eq!(found.host.as_deref(), Some("node7"));
         assert_eq!(found.complete, Some(true));
         assert_eq!(found.blobs, ["ab"]);
+        let silent = r#"{"roar": {"version": 1}}"#;
+        assert_eq!(facts(Some(silent)).complete, None);
     }
 
     #[test]
