@@ -123,6 +123,12 @@ fn next_link(path: &str, query: &impl Serialize, cursor: Option<String>) -> Stri
     format!("{path}?{}", pairs.join("&"))
 }
 
+/// How many there are on a page.
+fn counted(count: usize, name: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{end} on this page")
+}
+
 /// Percent-encodes all but letters and digits.
 fn escaped(text: &str) -> String {
     use std::fmt::Write as _;
@@ -187,7 +193,7 @@ async fn list_jobs(app: &App, visitor: &Visitor, mut query: JobQuery) -> Page {
         q: text(&query.q),
         fields,
         error,
-        heading: format!("{} jobs on this page", found.items.len()),
+        heading: counted(found.items.len(), "job"),
         jobs: found.items.iter().map(job_row).collect(),
         next,
     }))
@@ -230,7 +236,7 @@ pub(super) async fn artifacts(
         q: text(&query.q),
         fields,
         error,
-        heading: format!("{} artifacts on this page", found.items.len()),
+        heading: counted(found.items.len(), "artifact"),
         files: found.items.iter().map(artifact_row).collect(),
         next,
     }))

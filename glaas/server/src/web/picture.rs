@@ -21,7 +21,7 @@ const ROOM: usize = 100_000;
 const EDGES_ROOM: usize = 20_000;
 
 /// The markup of a box and of a line, in bytes.
-const BOX: usize = 330;
+const BOX: usize = 390;
 const EDGE: usize = 95;
 
 /// What a template draws.
@@ -92,22 +92,24 @@ pub(super) fn picture(walk: &Walk, chosen: Option<i64>, depth: u32) -> Picture {
         let summary = &walk.nodes[job].job.summary;
         let (outcome, _) = result(summary);
         let name = summary.name.as_deref().unwrap_or(&summary.command);
+        let is_chosen = chosen.is_some_and(|chosen| step_of(&chosen) == *job);
+        let exit_code = |part: i64| walk.nodes[&part].job.summary.exit_code;
+        let succeeded = parts(*job).all(|part| exit_code(part) == Some(0));
         boxes.push(JobBox {
             x,
             y,
             link: format!("/job/{}/{}", summary.session_hash, summary.job_uid),
-            text: cut(&format!("{} {name}", step(summary)), 25),
+            text: cut(&format!("{} {name}", step(summary)), 24),
             under: match parts(*job).count() {
                 0 | 1 => format!("{outcome} · {}", duration(summary.duration_seconds)),
                 count => format!("{outcome} · {count} parts"),
             },
             title: String::new(),
-            class: if chosen.is_some_and(|chosen| step_of(&chosen) == *job) {
-                "chosen"
-            } else if parts(*job).all(|part| walk.nodes[&part].job.summary.exit_code == Some(0)) {
-                ""
-            } else {
-                "failed"
+            class: match (is_chosen, succeeded) {
+                (true, true) => "chosen",
+                (true, false) => "chosen failed",
+                (false, true) => "",
+                (false, false) => "failed",
             },
         });
     }
