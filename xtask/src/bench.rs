@@ -10,7 +10,7 @@ mod hashing;
 mod measure;
 mod quick;
 mod report;
-mod results;
+pub(crate) mod results;
 mod site;
 mod statistics;
 mod syscalls;

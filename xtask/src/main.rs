@@ -7,6 +7,7 @@ mod build_ebpf;
 mod ci;
 mod console;
 mod demo;
+mod page;
 mod process;
 mod python;
 mod queries;

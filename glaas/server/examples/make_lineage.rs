@@ -2,7 +2,8 @@
 //! `cargo xtask server-bench` runs it.
 //!
 //! `make_lineage DATABASE SESSIONS`: each session has a hundred jobs, each job ten outputs of new
-//! content, and up to three inputs among what the five jobs before it made.
+//! content, and up to three inputs among what the five jobs before it made. The sessions are of
+//! twenty users in turn; every fourth is private, and its commands have the word `internal`.
 
 use std::error::Error;
 
@@ -10,11 +11,12 @@ use glaas_api::jobs::{FileLink, JobRequest};
 use glaas_api::sessions::SessionRequest;
 use glaas_server::in_write;
 use glaas_server::store::links::{self, Role};
-use glaas_server::store::{ANONYMOUS, Database, StoreError, Transaction, jobs, sessions};
+use glaas_server::store::{Database, StoreError, Transaction, jobs, sessions, users};
 use serde_json::json;
 
 const JOBS: u64 = 100;
 const OUTPUTS: u64 = 10;
+const USERS: u64 = 20;
 const SCRIPTS: [&str; 8] = [
     "train", "evaluate", "prepare", "export", "merge", "tokenize", "sample", "score",
 ];
@@ -33,6 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     runtime.block_on(async {
         let database = Database::open(database).await?;
+        for number in 0..USERS {
+            let name = format!("user{number}");
+            let made: Result<_, StoreError> =
+                in_write!(database, tx => users::add(tx, &name).await);
+            made?;
+        }
         for number in 0..count {
             let made: Result<(), StoreError> = in_write!(database, tx => session(tx, number).await);
             made?;
@@ -53,7 +61,9 @@ async fn session(tx: &mut Transaction, number: u64) -> Result<(), StoreError> {
         git_branch: Some("main".to_owned()),
         ..SessionRequest::default()
     };
-    let (session, _) = sessions::upsert(tx, ANONYMOUS, &request, true).await?;
+    let owner = users::named(tx, &format!("user{}", number % USERS)).await?;
+    let owner = owner.ok_or(StoreError::NotFound)?;
+    let (session, _) = sessions::upsert(tx, owner.id, &request, !is_private(number)).await?;
     for step in 0..JOBS {
         let job = number * JOBS + step;
         let uid = format!("job{job}");
@@ -69,6 +79,10 @@ async fn session(tx: &mut Transaction, number: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn is_private(session: u64) -> bool {
+    session % 4 == 3
+}
+
 fn commit(session: u64) -> String {
     hash(&format!("commit {}", session / 2))[..40].to_owned()
 }
@@ -82,8 +96,17 @@ fn request_of(job: u64, step: u64, session: u64) -> JobRequest {
     let document = json!({ "roar": { "version": 1, "name": script(job),
         "host": { "hostname": format!("node{}", job % 64), "gpus": [{ "name": gpu }] },
         "completeness": { "backend": "ebpf", "complete": true } } });
+    let more = if is_private(session) {
+        " --set internal"
+    } else {
+        ""
+    };
     JobRequest {
-        command: format!("python {}.py --seed {job} --lr 0.{}", script(job), job % 97),
+        command: format!(
+            "python {}.py --seed {job} --lr 0.{}{more}",
+            script(job),
+            job % 97
+        ),
         timestamp: 1_795_000_000.0 + job as f64,
         job_uid: format!("job{job}"),
         git_commit: Some(commit(session)),

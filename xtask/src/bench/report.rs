@@ -1,10 +1,7 @@
 //! BENCHMARKS.md: the measured part is made from `target/bench`, between two marks; what people
 //! write around it stays.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::goals::{self, Goal, Of};
 use super::hashing::HashingResult;
@@ -15,39 +12,19 @@ use super::syscalls::SyscallsResult;
 use super::tools::{self, BARE, EBPF, SECCOMP};
 use super::unprivileged::{self, UnprivilegedResult};
 use super::workloads::{self, TRUE};
-use crate::{console, workspace};
+use crate::page;
 
-const BEGIN: &str = "<!-- measured by cargo xtask bench -->";
-const END: &str = "<!-- end of what is measured -->";
+const MARKS: (&str, &str) = (
+    "<!-- measured by cargo xtask bench -->",
+    "<!-- end of what is measured -->",
+);
 
 /// Writes the measured part of the page.
 ///
 /// # Errors
 /// The page or the results cannot be read, or the page cannot be written.
 pub(super) fn write() -> Result<()> {
-    let page = workspace::root().join("BENCHMARKS.md");
-    let text = fs::read_to_string(&page).context("cannot read BENCHMARKS.md")?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .context("BENCHMARKS.md lost its first mark")?;
-    let (_, after) = rest
-        .split_once(END)
-        .context("BENCHMARKS.md lost its second mark")?;
-    let measured = Measured::read()?.page();
-    fs::write(
-        &page,
-        format!("{before}{BEGIN}\n\n{measured}\n{END}{after}"),
-    )
-    .context("cannot write BENCHMARKS.md")?;
-    console::line(&format!("written: {}", shown_path(&page)));
-    Ok(())
-}
-
-fn shown_path(page: &Path) -> String {
-    page.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    page::replace(MARKS, &Measured::read()?.page())
 }
 
 /// All that was written down.

@@ -20,12 +20,12 @@ pub(super) type Samples = BTreeMap<String, Vec<Sample>>;
 
 /// A part's results and the circumstances.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Part<T> {
-    pub(super) date: String,
-    pub(super) commit: String,
-    pub(super) machine: String,
-    pub(super) rounds: u32,
-    pub(super) result: T,
+pub(crate) struct Part<T> {
+    pub(crate) date: String,
+    pub(crate) commit: String,
+    pub(crate) machine: String,
+    pub(crate) rounds: u32,
+    pub(crate) result: T,
 }
 
 /// A workload under every tool.
@@ -122,7 +122,7 @@ fn folder() -> PathBuf {
 ///
 /// # Errors
 /// The folder cannot be written.
-pub(super) fn write(part: &str, rounds: u32, result: &impl Serialize) -> Result<()> {
+pub(crate) fn write(part: &str, rounds: u32, result: &impl Serialize) -> Result<()> {
     let part_result = Part {
         date: said(Command::new("date").args(["-u", "+%F %H:%M UTC"])),
         commit: said(
@@ -143,7 +143,7 @@ pub(super) fn write(part: &str, rounds: u32, result: &impl Serialize) -> Result<
 ///
 /// # Errors
 /// The file is of another form.
-pub(super) fn read<T: DeserializeOwned>(part: &str) -> Result<Option<Part<T>>> {
+pub(crate) fn read<T: DeserializeOwned>(part: &str) -> Result<Option<Part<T>>> {
     let path = folder().join(part).with_extension("json");
     let Ok(text) = fs::read(&path) else {
         return Ok(None);
