@@ -1,6 +1,6 @@
 //! Artifacts: contents, and what each session says of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use glaas_api::artifacts::{ArtifactHash, ArtifactRecord, ArtifactRequest};
 use serde_json::Value as Json;
@@ -355,6 +355,36 @@ pub(super) async fn hashes(
             })
         })
         .collect()
+}
+
+/// All hashes of the files of a job, by registration: one question, however many files there are.
+pub(super) async fn hashes_of_job(
+    tx: &mut Transaction,
+    job_id: i64,
+    session_id: i64,
+) -> Result<HashMap<i64, Vec<ArtifactHash>>, StoreError> {
+    let rows = tx
+        .query(
+            "SELECT h.registration_id, h.algorithm, h.digest FROM links l
+             JOIN registrations r ON r.session_id = $2 AND r.artifact_id = l.artifact_id
+             JOIN registration_hashes h ON h.registration_id = r.id WHERE l.job_id = $1
+             ORDER BY CASE WHEN h.algorithm = 'blake3' THEN 0 ELSE 1 END, h.algorithm, h.digest",
+            &[job_id.into(), session_id.into()],
+        )
+        .await?;
+    let mut found: HashMap<i64, Vec<ArtifactHash>> = HashMap::new();
+    for row in &rows {
+        let hash = ArtifactHash {
+            algorithm: row.text(1)?,
+            digest: row.text(2)?,
+        };
+        let known = found.entry(row.int(0)?).or_default();
+        // A content that was both read and written is linked twice.
+        if !known.contains(&hash) {
+            known.push(hash);
+        }
+    }
+    Ok(found)
 }
 
 /// How many contents, jobs and sessions everyone may see; counted up to `cap`.

@@ -101,11 +101,12 @@ pub async fn node(tx: &mut Transaction, viewer: Viewer, job_id: i64) -> Result<N
             &[job_id.into(), session_id.into()],
         )
         .await?;
+    let hashes = artifacts::hashes_of_job(tx, job_id, session_id).await?;
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for row in &rows {
         let hash = row.text(2)?;
         let hashes = match row.int_or_null(10)? {
-            Some(registration) => artifacts::hashes(tx, registration).await?,
+            Some(registration) => hashes.get(&registration).cloned().unwrap_or_default(),
             None => vec![ArtifactHash {
                 algorithm: row.text(3)?,
                 digest: hash.clone(),

@@ -209,6 +209,20 @@ pub(super) fn summary(row: &Row) -> Result<JobSummary, StoreError> {
     })
 }
 
+/// A job without its files.
+///
+/// # Errors
+/// The viewer sees no such job, or the database fails.
+pub async fn seen(tx: &mut Transaction, viewer: Viewer, id: i64) -> Result<JobSummary, StoreError> {
+    let row = tx
+        .first(
+            &format!("{SUMMARY} WHERE j.id = $1 AND (j.public = 1 OR j.owner_id = $2)"),
+            &[id.into(), viewer.into()],
+        )
+        .await?;
+    summary(&row.ok_or(StoreError::NotFound)?)
+}
+
 /// The rows of jobs with this uid that the viewer may see, newest first; of one session, if given.
 ///
 /// # Errors

@@ -145,7 +145,7 @@ async fn jobs_with(
     let found = graph::jobs_with(tx, viewer, artifact, role, MAX_ROWS as i64 + 1).await?;
     let mut jobs = Vec::new();
     for (job, _) in found.iter().take(MAX_ROWS) {
-        jobs.push(graph::node(tx, viewer, *job).await?.job.summary);
+        jobs.push(store::seen(tx, viewer, *job).await?);
     }
     Ok((jobs, found.len() > MAX_ROWS))
 }
