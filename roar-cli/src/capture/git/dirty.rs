@@ -6,14 +6,17 @@
 
 use std::path::Path;
 
-use git2::{Commit, DiffOptions, Index, IndexEntry, Oid, Repository};
+use git2::{Commit, DiffOptions, IndexEntry, SubmoduleIgnore};
 use rayon::prelude::*;
+
+use super::Repository;
+use crate::model::RawString;
 
 /// Bits of `git_index_entry`: the user told git not to look at this file.
 const ASSUME_VALID: u16 = 0x8000;
 const SKIP_WORKTREE: u16 = 1 << 14;
 pub(super) const GITLINK: u32 = 0o160_000;
-const STAGE: u16 = 0x3000;
+pub(super) const STAGE: u16 = 0x3000;
 
 /// Up to so many files are compared by name; beyond it, one comparison of the whole tree is cheaper.
 const FEW: usize = 32;
@@ -23,28 +26,24 @@ const MANY: usize = 2000;
 
 pub(super) fn is_dirty(
     repository: &Repository,
-    index: &Index,
     commit: Option<&Commit<'_>>,
     top: &Path,
 ) -> Result<bool, git2::Error> {
-    let index_mtime_ns = index.path().and_then(mtime_ns).unwrap_or(i64::MIN);
-    let entries: Vec<IndexEntry> = index.iter().collect();
-    let suspect = |entry: &IndexEntry| match look(entry, top, index_mtime_ns) {
+    let listed = &repository.listed;
+    let suspect = |entry: &IndexEntry| match look(entry, top, listed.mtime_ns) {
         Verdict::Same => None,
         Verdict::Differs => Some(Err(Difference)),
         Verdict::Suspect => Some(Ok(entry.path.clone())),
     };
-    let suspects: Result<Vec<_>, Difference> = if entries.len() < MANY {
-        entries.iter().filter_map(suspect).collect()
+    let suspects: Result<Vec<_>, Difference> = if listed.entries.len() < MANY {
+        listed.entries.iter().filter_map(suspect).collect()
     } else {
-        entries.par_iter().filter_map(suspect).collect()
+        listed.entries.par_iter().filter_map(suspect).collect()
     };
     let Ok(suspects) = suspects else {
         return Ok(true);
     };
-    let tree = commit.map(Commit::tree).transpose()?;
-    let staged = repository.diff_tree_to_index(tree.as_ref(), Some(index), None)?;
-    if staged.deltas().len() > 0 {
+    if is_staged(repository, commit)? || has_moved_submodule(repository, top) {
         return Ok(true);
     }
     if suspects.is_empty() {
@@ -57,8 +56,68 @@ pub(super) fn is_dirty(
             options.pathspec(path);
         }
     }
-    let unstaged = repository.diff_index_to_workdir(Some(index), Some(&mut options))?;
-    Ok(unstaged.deltas().len() > 0)
+    let index = repository.index()?;
+    let git = &repository.git;
+    let unstaged = git.diff_index_to_workdir(Some(index), Some(&mut options))?;
+    let is_file = |delta: git2::DiffDelta<'_>| delta.old_file().mode() != git2::FileMode::Commit;
+    Ok(unstaged.deltas().any(is_file))
+}
+
+/// Whether the index has another tree than the commit.
+fn is_staged(repository: &Repository, commit: Option<&Commit<'_>>) -> Result<bool, git2::Error> {
+    let known = repository.listed.tree;
+    if known.is_some() && known == commit.map(Commit::tree_id) {
+        return Ok(false);
+    }
+    let tree = commit.map(Commit::tree).transpose()?;
+    let index = repository.index()?;
+    let staged = repository
+        .git
+        .diff_tree_to_index(tree.as_ref(), Some(index), None)?;
+    Ok(staged.deltas().len() > 0)
+}
+
+/// Whether a submodule is at another commit than the recorded one, or has changes of its own, as far
+/// as the repository is not told to ignore that.
+fn has_moved_submodule(repository: &Repository, top: &Path) -> bool {
+    let entries = repository.listed.entries.iter();
+    let mut submodules = entries.filter(|entry| entry.mode == GITLINK);
+    submodules.any(|entry| {
+        let path = RawString::new(entry.path.as_slice()).to_path_buf();
+        // One that was never checked out is not changed; without a repository of its own, what is
+        // around it is found.
+        let place = top.join(&path);
+        if !place.join(".git").exists() {
+            return false;
+        }
+        let Ok(Some(inner)) = super::open(&place) else {
+            return false;
+        };
+        let head = inner.git.head().ok().and_then(|head| head.target());
+        let moved = head.is_some_and(|head| head != entry.id);
+        let changed = moved || inner.read_state().is_ok_and(|state| state.dirty);
+        changed
+            && match ignored(repository, &path).as_deref() {
+                Some("all") => false,
+                Some("dirty") => moved,
+                _ => true,
+            }
+    })
+}
+
+/// What of a submodule is to be ignored: the user's own word before that of `.gitmodules`.
+fn ignored(repository: &Repository, path: &Path) -> Option<String> {
+    let submodule = repository.git.find_submodule(path.to_str()?).ok()?;
+    let config = repository.git.config().ok()?;
+    let own = config.get_string(&format!("submodule.{}.ignore", submodule.name().ok()?));
+    own.ok().or_else(|| {
+        let rule = match submodule.ignore_rule() {
+            SubmoduleIgnore::All => "all",
+            SubmoduleIgnore::Dirty => "dirty",
+            _ => return None,
+        };
+        Some(rule.to_owned())
+    })
 }
 
 /// Ends the search.
@@ -79,12 +138,13 @@ fn look(entry: &IndexEntry, top: &Path, index_mtime_ns: i64) -> Verdict {
     if entry.flags & ASSUME_VALID != 0 || entry.flags_extended & SKIP_WORKTREE != 0 {
         return Verdict::Same;
     }
-    let path = top.join(crate::model::RawString::new(entry.path.as_slice()).to_path_buf());
+    let path = top.join(RawString::new(entry.path.as_slice()).to_path_buf());
     if entry.mode == GITLINK {
-        return if submodule_moved(&path, entry.id) {
-            Verdict::Differs
-        } else {
+        // Its folder is gone. What is in it is looked at apart.
+        return if path.exists() {
             Verdict::Same
+        } else {
+            Verdict::Differs
         };
     }
     match path.symlink_metadata() {
@@ -96,14 +156,6 @@ fn look(entry: &IndexEntry, top: &Path, index_mtime_ns: i64) -> Verdict {
         // Deleted, or a folder on the way became a file. Unreadable: nobody can tell.
         Err(_) => Verdict::Differs,
     }
-}
-
-/// A submodule that was never checked out is not changed.
-fn submodule_moved(path: &Path, recorded: Oid) -> bool {
-    Repository::open(path)
-        .ok()
-        .and_then(|submodule| submodule.head().ok()?.target())
-        .is_some_and(|head| head != recorded)
 }
 
 fn entry_mtime_ns(entry: &IndexEntry) -> i64 {
@@ -138,7 +190,7 @@ fn same_state(entry: &IndexEntry, metadata: &std::fs::Metadata) -> bool {
     entry.file_size == metadata.len() as u32 && mtime_s == Some(entry.mtime.seconds())
 }
 
-fn mtime_ns(path: &Path) -> Option<i64> {
+pub(super) fn mtime_ns(path: &Path) -> Option<i64> {
     let since = path
         .metadata()
         .ok()?

@@ -10,18 +10,22 @@
 
 mod compare;
 mod dirty;
+mod index_file;
 mod patch;
 mod remote;
 
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use git2::{ErrorCode, Index, RepositoryState};
 
 use crate::model::{GitCondition, GitState, RawString, Submodule};
+
+use index_file::IndexFile;
 
 pub use compare::{Code, CodeChange};
 pub use patch::Patch;
@@ -57,7 +61,11 @@ pub enum GitError {
 /// A repository, with the index as it was when it was opened.
 pub struct Repository {
     git: git2::Repository,
-    index: Index,
+    /// The index as it was when this was opened.
+    listed: IndexFile,
+    /// libgit2's form of the index, made when it is asked for: from the start where the index is of a
+    /// kind that only libgit2 reads, or where names of either case are one.
+    index: OnceCell<Index>,
     /// The top of the work tree; none for a bare repository.
     top: Option<PathBuf>,
 }
@@ -91,12 +99,30 @@ pub fn open(start: &Path) -> Result<Option<Repository>, GitError> {
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let index = repository.index().map_err(failed)?;
+    let folds_case = repository
+        .config()
+        .and_then(|config| config.get_bool("core.ignorecase"))
+        .unwrap_or(false);
+    let index = OnceCell::new();
+    let read = index_file::read(&repository.path().join("index")).filter(|_| !folds_case);
+    let listed = if let Some(listed) = read {
+        listed
+    } else {
+        let own = repository.index().map_err(failed)?;
+        let listed = IndexFile {
+            entries: own.iter().collect(),
+            tree: None,
+            mtime_ns: own.path().and_then(dirty::mtime_ns).unwrap_or(i64::MIN),
+        };
+        let _ = index.set(own);
+        listed
+    };
     let top = repository
         .workdir()
         .map(|top| top.canonicalize().unwrap_or_else(|_| top.to_owned()));
     Ok(Some(Repository {
         git: repository,
+        listed,
         index,
         top,
     }))
@@ -132,13 +158,38 @@ impl Repository {
         let Some(top) = &self.top else {
             return Ok(Patch::default());
         };
-        patch::of(&self.git, &self.index, top, limit_bytes)
+        self.index()
+            .and_then(|index| patch::of(&self.git, index, top, limit_bytes))
             .map_err(|source| self.unreadable(source))
     }
 
     /// The top of the work tree; none for a bare repository.
     pub fn top(&self) -> Option<&Path> {
         self.top.as_deref()
+    }
+
+    /// libgit2's form of the index.
+    fn index(&self) -> Result<&Index, git2::Error> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let index = self.git.index()?;
+        Ok(self.index.get_or_init(|| index))
+    }
+
+    /// Whether the index has a file, one that has no conflict.
+    fn lists(&self, path: &Path) -> bool {
+        // Names of either case are one: only libgit2 knows by which rules.
+        if let Some(index) = self.index.get() {
+            return index.get_path(path, 0).is_some();
+        }
+        let name = RawString::from_path(path);
+        let entries = &self.listed.entries;
+        let place = entries.binary_search_by(|entry| {
+            let key = (entry.path.as_slice(), entry.flags & dirty::STAGE);
+            key.cmp(&(name.as_bytes(), 0))
+        });
+        place.is_ok()
     }
 
     fn unreadable(&self, source: git2::Error) -> GitError {
@@ -166,7 +217,7 @@ impl Repository {
                         relative
                             .components()
                             .all(|c| matches!(c, Component::Normal(_)))
-                            && self.index.get_path(relative, 0).is_some()
+                            && self.lists(relative)
                     })
             })
             .cloned()
@@ -194,7 +245,7 @@ impl Repository {
                 .map(|name| name.strip_prefix(b"refs/heads/").unwrap_or(name).to_vec()),
         };
         let dirty = match &self.top {
-            Some(top) => dirty::is_dirty(repository, &self.index, commit.as_ref(), top)?,
+            Some(top) => dirty::is_dirty(self, commit.as_ref(), top)?,
             None => false,
         };
         Ok(GitState {
@@ -214,6 +265,8 @@ impl Repository {
         let has_lfs = attributes
             .and_then(|path| std::fs::read(path).ok())
             .is_some_and(|text| text.windows(10).any(|part| part == b"filter=lfs"));
+        let mut entries = self.listed.entries.iter();
+        let has_conflicts = entries.any(|entry| entry.flags & dirty::STAGE != 0);
         [
             (GitCondition::Bare, self.git.is_bare()),
             (GitCondition::NoCommit, head.is_none()),
@@ -223,7 +276,7 @@ impl Repository {
             ),
             (GitCondition::Shallow, self.git.is_shallow()),
             (GitCondition::LinkedWorktree, self.git.is_worktree()),
-            (GitCondition::Conflict, self.index.has_conflicts()),
+            (GitCondition::Conflict, has_conflicts),
             (
                 GitCondition::InProgress,
                 self.git.state() != RepositoryState::Clean,
@@ -244,11 +297,12 @@ impl Repository {
         else {
             return Vec::new();
         };
-        self.index
+        self.listed
+            .entries
             .iter()
             .filter(|entry| entry.mode == dirty::GITLINK)
             .map(|entry| {
-                let path = RawString::new(entry.path);
+                let path = RawString::new(entry.path.as_slice());
                 Submodule {
                     commit: entry.id.to_string(),
                     checked_out: git2::Repository::open(top.join(path.to_path_buf()))

@@ -6,14 +6,14 @@ use tempfile::TempDir;
 use super::*;
 
 /// A folder with a repository made by a shell script; git knows no other settings than these.
-fn sandbox(script: &str) -> (TempDir, PathBuf) {
+pub(super) fn sandbox(script: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().canonicalize().expect("a folder");
     shell(&root, script);
     (folder, root)
 }
 
-fn shell(folder: &Path, script: &str) -> String {
+pub(super) fn shell(folder: &Path, script: &str) -> String {
     let output = Command::new("sh")
         .args(["-euc", script])
         .current_dir(folder)
@@ -35,10 +35,15 @@ fn shell(folder: &Path, script: &str) -> String {
         .to_owned()
 }
 
-const REPOSITORY: &str = "
+pub(super) const REPOSITORY: &str = "
     git init -qb main .
     mkdir sub; echo one >a; echo two >sub/b; echo three >'c d'; chmod +x sub/b; ln -s a link
     git add -A; git commit -qm first";
+
+/// A submodule with a file, at its recorded commit.
+const SUBMODULE: &str = "git init -qb main s; echo f >s/f; git -C s add f; git -C s commit -qm 1; \
+    git -c protocol.file.allow=always submodule --quiet add --name m ./s m 2>/dev/null; git add m; \
+    git commit -qm sub";
 
 #[test]
 fn dirty_is_what_git_says() {
@@ -90,6 +95,72 @@ fn dirty_is_what_git_says() {
             "git init -q m; git -C m commit -q --allow-empty -m 1; git add m 2>/dev/null; git commit -qm sub; git -C m commit -q --allow-empty -m 2",
             true,
         ),
+        // Within a submodule: a change that is not committed there, one that is staged, a new file.
+        (&format!("{SUBMODULE}; echo x >m/f"), true),
+        (&format!("{SUBMODULE}; echo x >m/f; git -C m add f"), true),
+        (&format!("{SUBMODULE}; echo x >m/new"), false),
+        (
+            &format!("{SUBMODULE}; git config submodule.m.ignore dirty; echo x >m/f"),
+            false,
+        ),
+        (
+            &format!(
+                "{SUBMODULE}; git config submodule.m.ignore all; git -C m commit -q --allow-empty -m 2"
+            ),
+            false,
+        ),
+        (&format!("{SUBMODULE}; rm -rf m; mkdir m"), false),
+        (&format!("{SUBMODULE}; rm -rf m"), true),
+        // Intent to add, and what is staged and taken back.
+        ("echo x >new; git add -N new", true),
+        ("echo x >a; git add a; git show HEAD:a >a", true),
+        ("echo x >a; git add a; git show HEAD:a >a; git add a", false),
+        ("git update-index --index-version 4; echo x >a", true),
+        (
+            "git update-index --index-version 4; touch -d 2001-01-01 a",
+            false,
+        ),
+        (
+            "git config core.fileMode false; chmod -x sub/b; chmod +x a",
+            false,
+        ),
+        (
+            "git config core.fileMode false; chmod -x sub/b; echo x >a",
+            true,
+        ),
+        ("git config core.trustctime false; cp -p a x; mv x a", false),
+        (
+            "git config core.checkStat minimal; cp -p a x; mv x a",
+            false,
+        ),
+        (
+            "git config core.ignoreCase true; git mv a b; git mv b A; git commit -qm A; mv A x; mv x a",
+            true,
+        ),
+        (
+            "git config core.symlinks false; rm link; printf a >link",
+            false,
+        ),
+        ("git config core.autocrlf true; printf 'one\\r\\n' >a", true),
+        ("git sparse-checkout set --no-cone sub; echo x >sub/b", true),
+        ("git sparse-checkout set --no-cone sub", false),
+        ("git checkout -q --orphan o", true),
+        (
+            "git checkout -qb o; git rm -q a; git commit -qm gone; git checkout -q main",
+            false,
+        ),
+        (
+            "git commit -q --allow-empty -m e; git reset -q --soft HEAD~",
+            false,
+        ),
+        (
+            "echo x >a; git commit -qam x; git reset -q --soft HEAD~",
+            true,
+        ),
+        ("echo x >a; git commit -qam x; git reset -q HEAD~", true),
+        ("echo x >a; git stash -q", false),
+        ("rm .git/index", true),
+        ("rm .git/index; git reset -q", false),
     ];
     for (change, expected) in cases {
         let (_folder, root) = sandbox(REPOSITORY);
@@ -98,6 +169,19 @@ fn dirty_is_what_git_says() {
         // Asked second: git refreshes the index.
         let theirs = !shell(&root, "git status --porcelain -uno").is_empty();
         assert_eq!((found, theirs), (expected, expected), "{change}");
+    }
+}
+
+/// Between the writing of a file and that of the index no tick of the clock need lie.
+#[test]
+fn a_change_within_the_tick_of_the_index() {
+    for _ in 0..30 {
+        let (_folder, root) = sandbox(REPOSITORY);
+        shell(
+            &root,
+            "echo two >a; git add a; git commit -qm two; echo owt >a",
+        );
+        assert!(state(&root).expect("readable").expect("a repository").dirty);
     }
 }
 
