@@ -162,7 +162,7 @@ pub static KEYS: &[Key] = &[
         name: "glaas.web_url",
         kind: Kind::Text,
         default: "https://glaas.ai",
-        doc: "The lineage server's web pages, for links",
+        doc: "The lineage server's web pages, for links; with another `glaas.url`, that one unless this is set",
     },
     Key {
         name: "glaas.key",

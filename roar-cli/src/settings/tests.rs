@@ -53,6 +53,24 @@ impl Sandbox {
 }
 
 #[test]
+fn pages_are_on_the_server_itself_unless_said_otherwise() {
+    let check = |url: Option<&str>, web: Option<&str>, expected: &str| {
+        let mut sandbox = Sandbox::new();
+        for (name, value) in [("GLAAS_URL", url), ("ROAR_GLAAS__WEB_URL", web)] {
+            if let Some(value) = value {
+                sandbox.environment(name, value);
+            }
+        }
+        let found = sandbox.layers.resolve().expect("valid settings").settings;
+        assert_eq!(found.glaas.web_url, expected, "{url:?} {web:?}");
+    };
+    check(None, None, "https://glaas.ai");
+    check(Some("http://h:1"), None, "http://h:1");
+    check(Some("http://h:1"), Some("http://w"), "http://w");
+    check(None, Some("http://w"), "http://w");
+}
+
+#[test]
 fn the_table_is_sound() {
     for (index, key) in KEYS.iter().enumerate() {
         assert!(

@@ -123,6 +123,19 @@ pub struct CollectionSettings {
     pub min_files: u64,
 }
 
+/// The address of a server's pages: its own, unless somebody says otherwise. Only the server that is
+/// asked by default has them elsewhere.
+fn pages(url: String, web_url: String) -> String {
+    let is_default = |name: &str, value: &str| {
+        let mut keys = super::keys::KEYS.iter();
+        keys.any(|key| key.name == name && key.default().to_string() == value)
+    };
+    if is_default("glaas.web_url", &web_url) && !is_default("glaas.url", &url) {
+        return url;
+    }
+    web_url
+}
+
 /// The lineage server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlaasSettings {
@@ -229,7 +242,7 @@ impl Settings {
             },
             glaas: GlaasSettings {
                 url: values.text("glaas.url"),
-                web_url: values.text("glaas.web_url"),
+                web_url: pages(values.text("glaas.url"), values.text("glaas.web_url")),
                 key: values.text("glaas.key"),
                 retries: values.number("glaas.retries"),
                 retry_wait_ms: values.number("glaas.retry_wait_ms"),
