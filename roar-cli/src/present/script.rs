@@ -256,7 +256,10 @@ fn wrapped(content: &[u8]) -> String {
 }
 
 fn check(text: &mut String, plan: &Plan) {
-    text.push_str("\n# Is it the same? (b3sum comes with BLAKE3)\n");
+    text.push_str(
+        "\n# Is it the same? (b3sum comes with BLAKE3)\n\
+         command -v b3sum >/dev/null || { echo 'not comparable: there is no b3sum here'; exit 1; }\n",
+    );
     for target in &plan.lineage.targets {
         let (Some(hash), Ok(place)) = (target.hash(), places::place_of(&target.path)) else {
             continue;
