@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::server::Server;
 
@@ -17,8 +18,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Starts one that cuts none and has every answer wait.
+    pub fn slow(server: &Server, delay: Duration) -> Self {
+        Self::between(server, u64::MAX, delay)
+    }
+
     /// Starts one. `cuts`: how many connections are cut before it leaves them whole; `u64::MAX` cuts none.
     pub fn start(server: &Server, cuts: u64) -> Self {
+        Self::between(server, cuts, Duration::ZERO)
+    }
+
+    fn between(server: &Server, cuts: u64, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let proxy = Self {
@@ -55,8 +65,13 @@ impl Proxy {
                         continue;
                     };
                     let (left, made) = (left.clone(), made.clone());
+                    let delay = if kept.is_some() {
+                        Duration::ZERO
+                    } else {
+                        delay
+                    };
                     std::thread::spawn(move || {
-                        if carry(from, to, &left, kept.as_deref()) {
+                        if carry(from, to, &left, kept.as_deref(), delay) {
                             made.fetch_add(1, Ordering::SeqCst);
                         }
                     });
@@ -89,10 +104,12 @@ fn carry(
     mut to: TcpStream,
     left: &AtomicU64,
     kept: Option<&Mutex<Vec<u8>>>,
+    delay: Duration,
 ) -> bool {
     let mut buffer = [0; 1024];
     let mut cut = false;
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        std::thread::sleep(delay);
         let allowance = left.load(Ordering::SeqCst);
         let allowed = allowance.min(count as u64);
         let part = &buffer[..usize::try_from(allowed).unwrap_or(count)];

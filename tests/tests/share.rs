@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roar_tests::postgres::Postgres;
 use roar_tests::proxy::{Deaf, Proxy};
 use roar_tests::require::{Need, met};
+use roar_tests::terminal::Terminal;
 use roar_tests::transcript::Transcript;
 use roar_tests::users::{Users, can_run};
 
@@ -221,6 +222,37 @@ fn nobody_waits_long_or_unknowing_for_a_server() {
     assert_eq!(deaf.calls(), 0);
 }
 
+/// Where sending takes long, a terminal shows how far it is; a pipe is told nothing of it.
+#[test]
+fn a_long_registration_shows_its_progress() {
+    if !can_run() {
+        return;
+    }
+    let users = Users::new();
+    users.write_pipeline();
+    users.push();
+    users.pipeline();
+    for step in 0..8 {
+        let script = format!("cat model.bin >data/out-{step}-x; echo {step} >>data/out-{step}-x");
+        Transcript::of(&mut users.a(&["run", "-q", "sh", "-c", &script])).succeeds();
+    }
+    let proxy = Proxy::slow(&users.server, Duration::from_millis(150));
+    let mut command = users.a(&["register", "-y"]);
+    let mut terminal = Terminal::start(command.env("GLAAS_URL", proxy.url()));
+    terminal.wait_for("requests");
+    terminal.wait_for("left");
+    let (status, shown) = terminal.finish();
+    assert!(status.success(), "{shown}");
+    // The bar makes room for what is said after it.
+    assert!(
+        shown.contains("roar:") && shown.contains("registered"),
+        "{shown}"
+    );
+    let mut command = users.a(&["register", "-y", "--private"]);
+    let told = Transcript::of(command.env("GLAAS_URL", proxy.url()));
+    assert!(!told.succeeds().stderr_text().contains("requests"));
+}
+
 /// Tags keep the commits, on the remote too.
 #[test]
 fn commits_are_tagged_when_asked_for() {
@@ -255,7 +287,8 @@ fn commits_are_tagged_when_asked_for() {
 #[test]
 fn a_secret_argument_is_given_again() {
     const SECRET: &str = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
-    if !can_run() {
+    // The script compares with b3sum.
+    if !can_run() || !met(&[Need::Program("b3sum")]) {
         return;
     }
     let users = Users::new();

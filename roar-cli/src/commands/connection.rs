@@ -32,13 +32,14 @@ pub(super) fn key(settings: &Settings) -> Result<Key, RegisterError> {
     Key::find(&settings.glaas.key, std::env::home_dir().as_deref())
 }
 
-/// How long the server is waited for when something is sent. Every wait is told.
-pub(super) fn patience(settings: &Settings) -> Patience {
+/// How long the server is waited for when something is sent. Every wait is told; `around` makes room
+/// for the telling.
+pub(super) fn patience(settings: &Settings, around: impl Fn(&dyn Fn()) + 'static) -> Patience {
     let ui = Ui::from_environment();
     Patience::sending(
         settings.glaas.retries,
         Duration::from_millis(settings.glaas.retry_wait_ms),
-        move |text| ui.note(text),
+        move |text| around(&|| ui.note(text)),
     )
 }
 
@@ -53,7 +54,7 @@ pub(super) fn client(settings: &Settings) -> Result<Client, CommandError> {
         Err(RegisterError::NoKey { .. }) if settings.glaas.key.is_empty() => None,
         Err(error) => return Err(error.into()),
     };
-    let patience = patience(settings).for_questions();
+    let patience = patience(settings, |say| say()).for_questions();
     Ok(Client::new(
         &settings.glaas.url,
         key,

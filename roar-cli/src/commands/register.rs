@@ -15,6 +15,7 @@ use crate::error::CommandError;
 use crate::lineage::Place;
 use crate::model::{Digest, PortableLineage};
 use crate::present::register::{Request, Summary, rehearsal_json, rehearsal_text};
+use crate::present::sending::Sending;
 use crate::register::bundle::{Bundle, bundle};
 use crate::register::client::Client;
 use crate::register::contents::{Contents, without_secrets};
@@ -102,7 +103,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     let rehearsal = Client::rehearsing(&settings.glaas.url, None, redactor)?;
     let read = |digest: &Digest| contents.get(digest).cloned();
     let nothing = &mut Nothing;
-    let Sent { withheld, .. } = send(&rehearsal, &bundle, &read, nothing, &|_| {})?;
+    let Sent { withheld, .. } = send(&rehearsal, &bundle, &read, nothing, &|| {})?;
     let requests = rehearsal.rehearsed();
     let summary = Summary {
         server: settings.glaas.url.clone(),
@@ -154,18 +155,23 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     if args.tag {
         tag(context, &lineage, &bundle)?;
     }
+    let progress = Sending::new();
+    let beside = progress.clone();
     let client = Client::new(
         &settings.glaas.url,
         key,
         connection::redactor(&settings)?,
-        connection::patience(&settings),
+        connection::patience(&settings, move |say| beside.around(say)),
     )?;
     context.ui.note(&format!("sending to {}", client.server()));
     let mut memory = Stored {
         server: client.server().to_owned(),
         store: Store::open(&project)?,
     };
-    let sent = send(&client, &bundle, &read, &mut memory, &|_| {})?;
+    progress.begin(requests.len());
+    let sent = send(&client, &bundle, &read, &mut memory, &|| progress.step());
+    progress.end();
+    let sent = sent?;
     tell(context, args, &settings.glaas.web_url, &bundle, &sent);
     Ok(ExitCode::SUCCESS)
 }

@@ -30,6 +30,7 @@ pub mod register;
 pub mod report;
 pub mod reproduce;
 pub mod script;
+pub mod sending;
 pub mod session;
 pub mod shell;
 pub mod style;

@@ -49,7 +49,7 @@ pub struct Sent {
     pub withheld: Vec<(Digest, String)>,
 }
 
-/// Sends a bundle; `content` gives kept contents, `tell` is told of progress in words.
+/// Sends a bundle; `content` gives kept contents, `step` is called after every request that counts.
 ///
 /// # Errors
 /// The server does not answer or refuses. What has arrived is not sent again next time.
@@ -58,7 +58,7 @@ pub fn send(
     bundle: &Bundle,
     content: &dyn Fn(&Digest) -> Option<Vec<u8>>,
     memory: &mut dyn Memory,
-    tell: &dyn Fn(&str),
+    step: &dyn Fn(),
 ) -> Result<Sent, RegisterError> {
     let features = client.features()?;
     let session = bundle.session.hash.as_str();
@@ -85,21 +85,23 @@ pub fn send(
             ..Sent::default()
         });
     }
+    step();
     let mut parts = Parts {
         client,
         session,
         memory,
+        step,
     };
     let withheld = if features.reproduction {
-        parts.contents(&bundle.blobs, features.max_blob_bytes, content, tell)?
+        parts.contents(&bundle.blobs, features.max_blob_bytes, content)?
     } else {
         let reason = "the server takes no contents".to_owned();
         let all = bundle.blobs.iter();
         all.map(|digest| (digest.clone(), reason.clone())).collect()
     };
-    parts.jobs(bundle, tell)?;
-    parts.artifacts(bundle, tell)?;
-    parts.links(bundle, tell)?;
+    parts.jobs(bundle)?;
+    parts.artifacts(bundle)?;
+    parts.links(bundle)?;
     parts.memory.add(session, WHOLE)?;
     Ok(Sent {
         was_there: false,
@@ -111,6 +113,7 @@ struct Parts<'a> {
     client: &'a Client,
     session: &'a str,
     memory: &'a mut dyn Memory,
+    step: &'a dyn Fn(),
 }
 
 impl Parts<'_> {
@@ -120,11 +123,12 @@ impl Parts<'_> {
         part: &str,
         work: impl FnOnce(&Client, &str) -> Result<(), RegisterError>,
     ) -> Result<(), RegisterError> {
-        if self.memory.has(self.session, part)? {
-            return Ok(());
+        if !self.memory.has(self.session, part)? {
+            work(self.client, self.session)?;
+            self.memory.add(self.session, part)?;
         }
-        work(self.client, self.session)?;
-        self.memory.add(self.session, part)
+        (self.step)();
+        Ok(())
     }
 
     fn contents(
@@ -132,7 +136,6 @@ impl Parts<'_> {
         blobs: &[Digest],
         limit_bytes: u64,
         content: &dyn Fn(&Digest) -> Option<Vec<u8>>,
-        tell: &dyn Fn(&str),
     ) -> Result<Vec<(Digest, String)>, RegisterError> {
         let mut withheld = Vec::new();
         for digests in blobs.chunks(DIGESTS) {
@@ -143,6 +146,7 @@ impl Parts<'_> {
             let Missing { missing } =
                 self.client
                     .post(paths::BLOBS_MISSING, &MissingRequest { digests }, all)?;
+            (self.step)();
             for digest in missing.into_iter().map(Digest::from_hex) {
                 let Some(bytes) = content(&digest) else {
                     withheld.push((digest, "it is not here any more".to_owned()));
@@ -153,25 +157,24 @@ impl Parts<'_> {
                     withheld.push((digest, reason));
                     continue;
                 }
-                tell(&format!("kept content {}", digest.short()));
                 match self.client.put(&digest, bytes) {
                     Err(RegisterError::Secrets { detectors, .. }) => {
                         withheld.push((digest, format!("it holds secrets ({detectors})")));
                     }
                     other => other?,
                 }
+                (self.step)();
             }
         }
         Ok(withheld)
     }
 
-    fn jobs(&mut self, bundle: &Bundle, tell: &dyn Fn(&str)) -> Result<(), RegisterError> {
+    fn jobs(&mut self, bundle: &Bundle) -> Result<(), RegisterError> {
         let requests: Vec<JobRequest> = bundle.jobs.iter().map(|job| job.request.clone()).collect();
         for (number, batch) in batches(&requests, JOBS, BATCH_BYTES)
             .into_iter()
             .enumerate()
         {
-            tell(&format!("{} jobs", batch.len()));
             self.once(&format!("jobs {number}"), |client, session| {
                 let path = paths::session_jobs_batch(session);
                 let jobs = batch.to_vec();
@@ -183,10 +186,9 @@ impl Parts<'_> {
         Ok(())
     }
 
-    fn artifacts(&mut self, bundle: &Bundle, tell: &dyn Fn(&str)) -> Result<(), RegisterError> {
+    fn artifacts(&mut self, bundle: &Bundle) -> Result<(), RegisterError> {
         let all = batches(&bundle.artifacts, usize::MAX, BATCH_BYTES - 1024);
         for (number, batch) in all.into_iter().enumerate() {
-            tell(&format!("{} artifacts", batch.len()));
             self.once(&format!("artifacts {number}"), |client, session| {
                 let document = ArtifactBatch {
                     artifacts: batch.to_vec(),
@@ -203,11 +205,9 @@ impl Parts<'_> {
         Ok(())
     }
 
-    fn links(&mut self, bundle: &Bundle, tell: &dyn Fn(&str)) -> Result<(), RegisterError> {
+    fn links(&mut self, bundle: &Bundle) -> Result<(), RegisterError> {
         for job in &bundle.jobs {
             let uid = job.request.job_uid.as_str();
-            let files = job.inputs.len() + job.outputs.len();
-            tell(&format!("{files} files of job {uid}"));
             self.linked(&job.inputs, &format!("inputs {uid}"), |session| {
                 paths::job_inputs(session, uid)
             })?;
