@@ -202,7 +202,9 @@ struct Index<'a> {
     jobs: &'a [PortableJob],
     makers: HashMap<&'a Digest, Vec<usize>>,
     writers: HashMap<&'a RawString, Vec<usize>>,
-    readers: HashMap<&'a Digest, Vec<usize>>,
+    /// Who made a content at a place, and the first that read it there.
+    makers_here: HashMap<(&'a Digest, &'a RawString), Vec<usize>>,
+    first_readers: HashMap<(&'a Digest, &'a RawString), usize>,
 }
 
 impl<'a> Index<'a> {
@@ -211,7 +213,8 @@ impl<'a> Index<'a> {
             jobs,
             makers: HashMap::new(),
             writers: HashMap::new(),
-            readers: HashMap::new(),
+            makers_here: HashMap::new(),
+            first_readers: HashMap::new(),
         };
         for (number, job) in jobs.iter().enumerate() {
             for hash in job.outputs.iter().filter_map(PortableFile::hash) {
@@ -219,9 +222,16 @@ impl<'a> Index<'a> {
             }
             for output in &job.outputs {
                 index.writers.entry(&output.path).or_default().push(number);
+                if let Some(hash) = output.hash() {
+                    let place = (hash, &output.path);
+                    index.makers_here.entry(place).or_default().push(number);
+                }
             }
-            for hash in job.inputs.iter().filter_map(PortableFile::hash) {
-                index.readers.entry(hash).or_default().push(number);
+            for input in &job.inputs {
+                if let Some(hash) = input.hash() {
+                    let place = (hash, &input.path);
+                    index.first_readers.entry(place).or_insert(number);
+                }
             }
         }
         index
@@ -251,22 +261,16 @@ impl<'a> Index<'a> {
             let mut writers = self.writers.get(&file.path)?.iter().rev().copied();
             return writers.find(|job| *job < before);
         };
-        let earlier = self.makers.get(hash)?.iter().rev().copied();
-        let mut earlier = earlier.filter(|job| *job < before);
-        let is_here = |other: &PortableFile| other.path == file.path && other.hash() == Some(hash);
-        let here = earlier
-            .clone()
-            .find(|job| self.jobs[*job].outputs.iter().any(is_here));
+        let place = (hash, &file.path);
+        let here = self.makers_here.get(&place).into_iter().flatten();
+        let here = here.rev().copied().find(|job| *job < before);
         // Every empty file is alike: only its own place says where it came from.
         if here.is_some() || file.size_bytes == Some(0) {
             return here;
         }
-        let readers = self.readers.get(hash).map_or(&[][..], Vec::as_slice);
-        let first_reader = readers
-            .iter()
-            .copied()
-            .find(|job| self.jobs[*job].inputs.iter().any(is_here));
-        earlier.find(|job| first_reader.is_none_or(|reader| reader > *job))
+        let first_reader = self.first_readers.get(&place);
+        let mut earlier = self.makers.get(hash)?.iter().rev().copied();
+        earlier.find(|job| *job < before && first_reader.is_none_or(|reader| reader > job))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Contents that no step makes: looked for on this machine by what they are, wherever they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::places;
@@ -160,7 +160,7 @@ pub fn content_of(path: &Path) -> Option<Digest> {
 
 /// The files below the folders, by size, of the sizes that are looked for.
 fn sizes(plan: &Plan, folders: &[PathBuf]) -> HashMap<u64, Vec<PathBuf>> {
-    let wanted: Vec<u64> = plan
+    let wanted: HashSet<u64> = plan
         .inputs
         .iter()
         .filter_map(|i| i.file.size_bytes)

@@ -250,10 +250,10 @@ impl Reproduction<'_> {
     fn put_right(&self, state: &State, step: usize) -> Result<bool, ReproduceError> {
         let job = self.plan.job(step);
         let kept: BTreeSet<PathBuf> = self.products(step)?.into_iter().collect();
+        let inputs: BTreeSet<_> = job.inputs.iter().map(|input| &input.path).collect();
         for output in &job.outputs {
             let place = places::place_of(&output.path)?;
-            let is_input = job.inputs.iter().any(|input| input.path == output.path);
-            if !is_input && !kept.contains(&place) {
+            if !inputs.contains(&output.path) && !kept.contains(&place) {
                 places::remove(self.root(), &place)?;
             }
         }

@@ -3,7 +3,7 @@
 //! The cause is looked for at the first step, in the order in which they ran, whose outputs differ:
 //! what it read is then what was recorded, unless an input that no step makes was another one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -115,12 +115,19 @@ pub struct Report {
 /// they are recorded; `rebase` knows where the record's places are here.
 pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &Rebase) -> Report {
     let mut outputs = Vec::new();
+    let targets: HashSet<_> = plan.lineage.targets.iter().map(target_key).collect();
     for (step, done) in state.steps.iter().enumerate() {
         let job = plan.job(step);
+        // The first of a path counts.
+        let here: HashMap<_, _> = done
+            .made
+            .iter()
+            .rev()
+            .map(|(path, hash)| (path, hash))
+            .collect();
         for output in &job.outputs {
             let recorded = output.hash().cloned();
-            let here = done.made.iter().find(|(path, _)| *path == output.path);
-            let here = here.and_then(|(_, hash)| hash.clone());
+            let here = here.get(&output.path).and_then(|hash| (*hash).clone());
             outputs.push(OutputVerdict {
                 step,
                 path: output.path.clone(),
@@ -129,7 +136,7 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
                     (Some(_), Some(_)) => Verdict::Differs,
                     _ => Verdict::NotComparable,
                 },
-                target: is_target(plan, output),
+                target: targets.contains(&target_key(output)),
                 recorded,
                 made: here,
             });
@@ -168,12 +175,10 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
     }
 }
 
-fn is_target(plan: &Plan, output: &PortableFile) -> bool {
-    let hash = output.hash();
-    plan.lineage
-        .targets
-        .iter()
-        .any(|target| target.hash() == hash && (hash.is_some() || target.path == output.path))
+/// What a target is known by: its hash, else its path.
+fn target_key(file: &PortableFile) -> (Option<&Digest>, Option<&RawString>) {
+    let hash = file.hash();
+    (hash, hash.is_none().then_some(&file.path))
 }
 
 fn cause(then: &PortableJob, now: Option<&PortableJob>, state: &State, rebase: &Rebase) -> Cause {
@@ -211,9 +216,11 @@ fn secret(plan: &Plan, step: usize) -> Option<Cause> {
 /// the step was seen to read so.
 fn other_inputs(then: &PortableJob, now: Option<&PortableJob>, state: &State) -> Vec<RawString> {
     let mut found = BTreeSet::new();
+    let read = now.map_or(&[][..], |now| &now.inputs).iter().rev();
+    let read: HashMap<_, _> = read.map(|input| (&input.path, input)).collect();
     for input in &then.inputs {
         let changed = state.changed.contains_key(&input.path.to_string());
-        let read = now.and_then(|now| now.inputs.iter().find(|other| other.path == input.path));
+        let read = read.get(&input.path);
         let differs = read.is_some_and(|read| {
             read.hash().is_some() && input.hash().is_some() && read.hash() != input.hash()
         });
