@@ -58,11 +58,19 @@ impl Request {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    fn answer(&self) -> (&'static str, Value) {
+    fn answer(&self, known: &Value) -> (&'static str, Value) {
         let ok = |data: Value| ("200 OK", json!({"success": true, "data": data}));
         let path = self.path.strip_prefix("/api/v1").unwrap_or_default();
         match (self.method.as_str(), path) {
             ("GET", "/health") => ok(json!({})),
+            ("GET", path) if path.starts_with("/artifacts/") && !known.is_null() => {
+                let member = if path.ends_with("/dag") {
+                    "dag"
+                } else {
+                    "artifact"
+                };
+                ok(known[member].clone())
+            }
             ("POST", "/sessions") => {
                 let hash = self.json()["hash"].clone();
                 ok(json!({"hash": hash, "url": "", "created": true}))
@@ -98,7 +106,8 @@ impl Request {
     }
 }
 
-fn published() -> (String, Arc<Mutex<Vec<Request>>>) {
+/// A server of that kind, and what it hears. What it knows of any artifact: `artifact`, `dag`.
+fn published(known: Value) -> (String, Arc<Mutex<Vec<Request>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let heard: Arc<Mutex<Vec<Request>>> = Arc::default();
@@ -108,7 +117,7 @@ fn published() -> (String, Arc<Mutex<Vec<Request>>>) {
             let Some(request) = Request::read(&mut client) else {
                 continue;
             };
-            let (status, body) = request.answer();
+            let (status, body) = request.answer(&known);
             kept.lock().expect("no panic within").push(request);
             let body = body.to_string();
             let length = body.len();
@@ -172,7 +181,7 @@ fn a_published_server_is_spoken_to_in_its_own_words() {
     users.push();
     users.project.write("more.txt", "not in the commit\n");
     users.pipeline();
-    let (url, heard) = published();
+    let (url, heard) = published(Value::Null);
     let a = |arguments: &[&str]| {
         let mut command = users.a(arguments);
         Transcript::of(command.env("GLAAS_URL", &url))
@@ -245,4 +254,125 @@ fn a_published_server_is_spoken_to_in_its_own_words() {
         kinds.iter().filter(|kind| **kind == 3).count() >= 4,
         "{kinds:?}"
     );
+}
+
+/// A step of two, as the published client of version 0.2.11 registers it; `changes` are its own.
+fn step(users: &Users, number: u64, script: &str, files: [&[&str]; 2], clean: bool) -> Value {
+    let project = &users.project;
+    let top = project.path("").display().to_string();
+    let top = top.trim_end_matches('/');
+    let git = |arguments: &[&str]| {
+        let told = Transcript::of(project.command("git").args(arguments));
+        told.succeeds().stdout_text().trim().to_owned()
+    };
+    let metadata = json!({
+        "packages": {"pip": {"roar-cli": "0.2.11"}, "dpkg": {}},
+        "runtime": {
+            "hostname": "vm",
+            "command": [],
+            "os": {"system": "Linux", "release": "6.1.0", "machine": "x86_64"},
+            "env_vars": {"ROAR_LOG_FILE": format!("{top}/.roar/run_7_inject.json"), "ROAR_WRAP": "1"},
+            "cpu": {"count": 2, "model": "some"},
+        },
+        "git": {
+            "commit": git(&["rev-parse", "HEAD"]),
+            "branch": "main",
+            "remote_url": git(&["remote", "get-url", "origin"]),
+            "clean": clean,
+            "uncommitted_changes": null,
+        },
+        "cwd": "",
+    });
+    let linked = |names: &[&str]| -> Vec<Value> {
+        let link = |name: &&str| {
+            let hash = blake3::hash(&project.read(name)).to_hex().to_string();
+            json!({"hash": hash, "path": format!("{top}/{name}"), "size": project.read(name).len()})
+        };
+        names.iter().map(link).collect()
+    };
+    json!({
+        "id": format!("job-{number}"),
+        "command": format!("sh '{script}'"),
+        "jobType": "run",
+        "stepNumber": number,
+        "timestamp": 1_795_706_160.5,
+        "exitCode": 0,
+        "metadata": metadata.to_string(),
+        "inputs": linked(files[0]),
+        "outputs": linked(files[1]),
+    })
+}
+
+/// What the published client registered is made again as far as such a server tells of it.
+#[test]
+fn what_a_published_client_registered_is_made_again() {
+    if !can_run() {
+        return;
+    }
+    let users = Users::new();
+    users.write_pipeline();
+    users.push();
+    for script in ["prepare.sh", "train.sh"] {
+        users.project.run("sh", [script]);
+    }
+    let hash = users.hash();
+    let sides: [[&[&str]; 2]; 2] = [
+        [&["raw.txt"], &["data/sorted.txt"]],
+        [&["settings", "data/sorted.txt"], &["model.bin"]],
+    ];
+    let nothing: [[&[&str]; 2]; 2] = [[&[], &[]]; 2];
+    let answer = |sides: [[&[&str]; 2]; 2], clean: bool, artifact: &str| {
+        let [prepare, train] = sides;
+        json!({
+            "artifact": {"id": "an id", "hash": artifact, "created_at": "2026-01-01T00:00:00Z"},
+            "dag": {
+                "jobs": [
+                    step(&users, 1, "prepare.sh", prepare, clean),
+                    step(&users, 2, "train.sh", train, clean),
+                ],
+                "is_external": false,
+            },
+        })
+    };
+    let reproduce = |known: Value, hash: &str, out: &str| {
+        let (url, _) = published(known);
+        let mut command = users.b(&["reproduce", hash, "--run", "-y", "--out", out]);
+        Transcript::of(command.env("GLAAS_URL", &url))
+    };
+    let told = reproduce(answer(sides, true, &hash), &hash, "whole");
+    let text = told.exits(0).stdout_text();
+    assert!(text.contains("verdict: bit-identical"), "{text}");
+    assert!(
+        text.contains("data/sorted.txt") && text.contains("no uncommitted code"),
+        "{text}"
+    );
+
+    // Without the files of the jobs, all of them run, and the artifact is known by its content.
+    let told = reproduce(answer(nothing, true, &hash), &hash, "untold");
+    let text = told.exits(0).stdout_text();
+    assert!(text.contains("verdict: bit-identical"), "{text}");
+    assert!(
+        text.contains("does not tell what the jobs read and wrote"),
+        "{text}"
+    );
+    let other = "0123456789abcdef".repeat(4);
+    let told = reproduce(answer(nothing, true, &other), &other, "other");
+    told.exits(1);
+    assert!(
+        told.stdout_text().contains("not comparable"),
+        "{}",
+        told.stdout_text()
+    );
+
+    // What is lacking is named before anything runs.
+    reproduce(answer(sides, false, &hash), &hash, "dirty")
+        .exits(1)
+        .says("its uncommitted changes were not kept");
+    reproduce(
+        json!({"artifact": {"hash": hash}, "dag": {"jobs": []}}),
+        &hash,
+        "none",
+    )
+    .exits(1)
+    .says("knows no job that made it");
 }

@@ -69,6 +69,7 @@ pub(super) fn lineage(
         version: PORTABLE_VERSION,
         targets: targets.collect(),
         jobs,
+        foreign: false,
     })
 }
 

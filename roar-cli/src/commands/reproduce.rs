@@ -331,6 +331,7 @@ fn outlook(plan: &Plan, known: &Known, args: &Args) -> Outlook {
         other_packages: machine::other_packages(&plan.dpkg),
         architecture: std::env::consts::ARCH.to_owned(),
         gaps: gaps(plan, known),
+        doubts: known.doubts.clone(),
     }
 }
 
@@ -380,6 +381,8 @@ struct Known {
     server: Option<Client>,
     /// What is missing from the lineage, in words.
     gaps: Vec<String>,
+    /// What is not known for sure of it, in words.
+    doubts: Vec<String>,
     /// What the server gave, or did not have.
     fetched: RefCell<BTreeMap<Digest, Option<Vec<u8>>>>,
 }
@@ -411,6 +414,7 @@ impl Known {
                             record,
                             server: None,
                             gaps: Vec::new(),
+                            doubts: Vec::new(),
                             fetched: RefCell::default(),
                         });
                     }
@@ -447,6 +451,7 @@ impl Known {
             record,
             server: Some(client),
             gaps: fetched.gaps,
+            doubts: fetched.doubts,
             fetched: RefCell::default(),
         })
     }

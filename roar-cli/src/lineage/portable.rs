@@ -134,7 +134,18 @@ pub fn sequence(lineage: &PortableLineage) -> Sequence {
         ..Sequence::default()
     };
     let mut wanted = BTreeSet::new();
-    for target in &lineage.targets {
+    let untold = lineage.foreign
+        && jobs
+            .iter()
+            .all(|job| job.inputs.is_empty() && job.outputs.is_empty());
+    if untold {
+        // Any of them may have made it, from whatever those before it left.
+        for job in 0..jobs.len() {
+            wanted.insert(job);
+            sequence.parents[job].extend(job.checked_sub(1));
+        }
+    }
+    for target in lineage.targets.iter().filter(|_| !untold) {
         match index.maker(target, jobs.len()) {
             Some(job) => index.walk(job, &mut wanted, &mut sequence.parents),
             None => sequence.unmade.push(target.clone()),

@@ -27,6 +27,9 @@ pub struct PortableLineage {
     pub targets: Vec<PortableFile>,
     /// The jobs in the order in which they were recorded.
     pub jobs: Vec<PortableJob>,
+    /// Recorded by another program: its lists are made by other rules, and may be absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
 }
 
 /// A job without the machine it ran on, but for its facts.

@@ -30,6 +30,8 @@ pub struct Outlook {
     pub architecture: String,
     /// Parts of the lineage or the code that cannot be had, in words.
     pub gaps: Vec<String>,
+    /// What of the lineage is not known for sure, in words.
+    pub doubts: Vec<String>,
 }
 
 /// A plan to be shown.
@@ -309,6 +311,9 @@ impl PlanView<'_> {
             .collect();
         for missing in &self.outlook.gaps {
             stated.push((Weight::Impossible, missing.clone()));
+        }
+        for doubt in &self.outlook.doubts {
+            stated.push((Weight::Doubtful, doubt.clone()));
         }
         let inputs = self.plan.inputs.iter().zip(&self.outlook.presences);
         for (input, presence) in inputs {

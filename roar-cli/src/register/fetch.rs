@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use glaas_api::artifacts::ArtifactRecord;
 use glaas_api::lineage::{CLOSURE_VERSION, Closure};
 use glaas_api::paths;
+use serde_json::Value;
 
 use super::client::Client;
 use super::document::{hashes, portable};
 use super::error::RegisterError;
+use super::published;
 use crate::lineage::portable::below;
 use crate::model::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
 
@@ -17,8 +19,10 @@ use crate::model::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage}
 pub struct Fetched {
     /// Everything that led to it.
     pub lineage: PortableLineage,
-    /// What is missing from that, in words.
+    /// What is missing from that, in words: without it, the jobs cannot be run.
     pub gaps: Vec<String>,
+    /// What is not known for sure, in words.
+    pub doubts: Vec<String>,
 }
 
 /// Everything that led to the artifact whose hash begins with `prefix`; none when the server
@@ -28,19 +32,13 @@ pub struct Fetched {
 /// The server does not answer, or the prefix means several.
 pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, RegisterError> {
     if !client.features()?.reproduction {
-        // A published server: it may know the artifact, but not enough to make it again.
-        let found: Option<ArtifactRecord> = client.get(&paths::artifact(prefix))?;
-        return Ok(found.map(|artifact| Fetched {
-            lineage: PortableLineage {
-                version: PORTABLE_VERSION,
-                targets: vec![target(&artifact, None)],
-                jobs: Vec::new(),
-            },
-            gaps: vec![format!(
-                "{} does not give what is needed to run the jobs again",
-                client.server()
-            )],
-        }));
+        let found: Option<Value> = client.get(&paths::artifact(prefix))?;
+        let Some(artifact) = found else {
+            return Ok(None);
+        };
+        let dag = client.get(&paths::artifact_dag(prefix))?;
+        let dag = dag.unwrap_or_default();
+        return Ok(Some(published::lineage(client.server(), &artifact, &dag)));
     }
     let found: Option<Closure> = client.get(&paths::artifact_closure(prefix))?;
     let Some(closure) = found else {
@@ -61,13 +59,16 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
         .map(|job| job.summary.session_hash.as_str())
         .collect();
     let mut order: Vec<(i64, PortableJob)> = Vec::with_capacity(closure.jobs.len());
+    let foreign = closure.jobs.iter().any(|job| job.document.is_none());
     for job in &closure.jobs {
-        match portable(job) {
+        let known = match &job.document {
+            Some(_) => portable(job),
+            None => published::job_of_closure(job),
+        };
+        match known {
             Ok(portable) => {
-                let sequence = job
-                    .document
-                    .as_ref()
-                    .map_or(0, |document| document.sequence);
+                let document = job.document.as_ref();
+                let sequence = document.map_or(0, |document| document.sequence);
                 let key = if sessions.len() > 1 {
                     portable.started_at_ns
                 } else {
@@ -97,8 +98,13 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
             version: PORTABLE_VERSION,
             targets,
             jobs,
+            foreign,
         },
         gaps,
+        doubts: foreign
+            .then(|| published::doubt(client.server()))
+            .into_iter()
+            .collect(),
     }))
 }
 

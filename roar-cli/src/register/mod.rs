@@ -7,7 +7,7 @@
 //!   the transport: every body passes there, and nowhere else.
 //! - [`keys`] finds the SSH key and signs; [`client`] speaks HTTP, with [`patience`].
 //! - [`send`] sends a bundle in an order in which it may be interrupted anywhere; [`fetch`] brings
-//!   a lineage back.
+//!   a lineage back; `published` reads what servers of the published protocol tell.
 
 pub mod bundle;
 pub mod canonical;
@@ -18,6 +18,7 @@ pub mod error;
 pub mod fetch;
 pub mod keys;
 pub mod patience;
+mod published;
 pub mod reach;
 pub mod scrub;
 pub mod send;

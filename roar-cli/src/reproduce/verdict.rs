@@ -142,6 +142,9 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
             });
         }
     }
+    if plan.lineage.foreign {
+        outputs.extend(found_by_content(plan, made, &outputs));
+    }
     // The last step that makes a target decides: earlier ones may have made the same content.
     let mut decided: BTreeMap<&RawString, Verdict> = BTreeMap::new();
     for output in outputs.iter().filter(|output| output.target) {
@@ -162,7 +165,7 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
         .map(|output| output.step);
     let cause = first.map(|step| {
         let now = made.get(step).and_then(Option::as_ref);
-        let cause = match cause(plan.job(step), now, state, rebase) {
+        let cause = match cause(plan.job(step), now, state, rebase, plan.lineage.foreign) {
             Cause::NotDeterministic => secret(plan, step).unwrap_or(Cause::NotDeterministic),
             other => other,
         };
@@ -175,19 +178,66 @@ pub fn judge(plan: &Plan, state: &State, made: &[Option<PortableJob>], rebase: &
     }
 }
 
+/// Targets of which the record does not tell who made them, or where: known again by what they are.
+fn found_by_content(
+    plan: &Plan,
+    made: &[Option<PortableJob>],
+    told: &[OutputVerdict],
+) -> Vec<OutputVerdict> {
+    let targets = plan.lineage.targets.iter().filter_map(PortableFile::hash);
+    let untold = targets.filter(|hash| {
+        let mut told = told.iter().filter(|output| output.target);
+        !told.any(|output| output.recorded.as_ref() == Some(hash))
+    });
+    untold
+        .filter_map(|hash| {
+            let mut steps = made.iter().enumerate().rev();
+            let (step, output) = steps.find_map(|(step, job)| {
+                let mut outputs = job.as_ref()?.outputs.iter();
+                Some((step, outputs.find(|output| output.hash() == Some(hash))?))
+            })?;
+            Some(OutputVerdict {
+                step,
+                path: output.path.clone(),
+                recorded: Some(hash.clone()),
+                made: Some(hash.clone()),
+                verdict: Verdict::BitIdentical,
+                target: true,
+            })
+        })
+        .collect()
+}
+
 /// What a target is known by: its hash, else its path.
 fn target_key(file: &PortableFile) -> (Option<&Digest>, Option<&RawString>) {
     let hash = file.hash();
     (hash, hash.is_none().then_some(&file.path))
 }
 
-fn cause(then: &PortableJob, now: Option<&PortableJob>, state: &State, rebase: &Rebase) -> Cause {
+/// In a `foreign` record only what both sides tell of can differ.
+fn cause(
+    then: &PortableJob,
+    now: Option<&PortableJob>,
+    state: &State,
+    rebase: &Rebase,
+    foreign: bool,
+) -> Cause {
     let inputs = other_inputs(then, now, state);
     if !inputs.is_empty() {
         return Cause::Input { paths: inputs };
     }
     let Some(now) = now else {
         return Cause::Unknown;
+    };
+    let differences = |then: &Facts, now: &Facts| {
+        let mut found = differences(then, now);
+        let is_told = |value: &Option<RawString>| {
+            value
+                .as_ref()
+                .is_some_and(|value| !value.as_bytes().is_empty())
+        };
+        found.retain(|change| !foreign || (is_told(&change.recorded) && is_told(&change.now)));
+        found
     };
     let packages = differences(&software(then), &software(now));
     if !packages.is_empty() {
