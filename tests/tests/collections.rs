@@ -137,6 +137,16 @@ fn registered_as_one_thing() {
     let page = String::from_utf8_lossy(&page);
     assert!(page.contains("collection of 150 files"), "{page}");
     assert!(!page.contains("data/7.txt"), "{page}");
+    // One entity among the files of each job, and the members in a list of their own.
+    assert_eq!(jobs[0]["outputs"].as_array().map(Vec::len), Some(1));
+    let members = server.get(&format!("/api/v1/artifacts/{hash}/members?offset=100"));
+    assert_eq!(members["data"]["files"], 150);
+    assert_eq!(
+        members["data"]["members"].as_array().map(Vec::len),
+        Some(50)
+    );
+    let page = server.page(&format!("/artifact/{hash}"));
+    assert!(String::from_utf8_lossy(&page).contains("1.txt"));
     // Each member by its own hash.
     let member = blake3::hash(&project.read("data/7.txt")).to_hex();
     let found = server.get(&format!("/api/v1/artifacts/{member}/lineage"));
@@ -154,6 +164,77 @@ fn registered_as_one_thing() {
     assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
     let made = std::fs::read_dir(elsewhere.join("again/data")).expect("made");
     assert_eq!(made.count(), 150);
+    // And what was made of it, and one of it.
+    let sum = blake3::hash(&project.read("sum.txt")).to_hex().to_string();
+    for (wanted, out, steps) in [(sum, "sum", 2), (member.to_string(), "one", 1)] {
+        let mut command = project.roar_command();
+        command
+            .current_dir(&elsewhere)
+            .env("GLAAS_URL", server.url())
+            .args(["reproduce", &wanted, "--run", "-y", "--json", "--out", out]);
+        let told = Transcript::of(&mut command);
+        let verdict = told.succeeds().json();
+        assert_eq!(verdict["verdict"], "bit_identical", "{verdict:#}");
+        assert_eq!(told.stderr_text().matches("/150]").count(), 0);
+        let ran = told.stderr_text().matches(&format!("/{steps}]")).count();
+        assert_eq!(ran, steps, "{}", told.stderr_text());
+    }
+}
+
+/// Files of a folder that several jobs wrote, read together: each writer belongs to the lineage, and
+/// what nobody wrote is an input.
+#[test]
+fn members_come_from_where_they_were_made() {
+    let needs = ["git", "ssh-keygen", "curl"].map(Need::Program);
+    if !require_bpf() || !met(&needs) {
+        return;
+    }
+    let project = Project::new();
+    let server = Server::start(&project.base());
+    server.admit("a", &project);
+    project.write(".gitignore", ".roar/\ndata/\nsum.txt\n");
+    project.write(
+        "make.sh",
+        "mkdir -p data; for n in $(seq $1 $2); do echo $n >data/$n.txt; done\n",
+    );
+    project.write("sum.sh", "cat data/*.txt >sum.txt\n");
+    project.publish();
+    // A collection, some files that are none, and a few that nobody recorded.
+    project
+        .roar(["run", "-q", "sh", "make.sh", "1", "120"])
+        .succeeds();
+    project
+        .roar(["run", "-q", "sh", "make.sh", "121", "130"])
+        .succeeds();
+    project.run("sh", ["make.sh", "131", "135"]);
+    project.roar(["run", "-q", "sh", "sum.sh"]).succeeds();
+    let mut command = project.roar_command();
+    command
+        .env("GLAAS_URL", server.url())
+        .args(["register", "--public", "-y", "sum.txt"]);
+    Transcript::of(&mut command)
+        .succeeds()
+        .says("members of collections");
+    let elsewhere = project.base().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let sum = blake3::hash(&project.read("sum.txt")).to_hex().to_string();
+    let reproduce = |more: &[&str]| {
+        let mut command = project.roar_command();
+        command
+            .current_dir(&elsewhere)
+            .env("GLAAS_URL", server.url())
+            .args(["reproduce", &sum])
+            .args(more);
+        Transcript::of(&mut command)
+    };
+    let preview = reproduce(&[]).succeeds().stdout_text();
+    for text in ["make.sh 1 120", "make.sh 121 130", "sum.sh", "data/133.txt"] {
+        assert!(preview.contains(text), "{text}: {preview}");
+    }
+    assert!(!preview.contains("data/7.txt"), "{preview}");
+    let told = reproduce(&["--run", "-y", "--out", "again"]);
+    let text = told.exits(0).stdout_text();
+    assert!(text.contains("verdict: bit-identical"), "{text}");
 }
 
 /// What a hub's own library finds in its cache carries the repository and the revision.

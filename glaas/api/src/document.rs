@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::RawText;
+use crate::members::ListingPage;
 
 /// The member of `metadata` that holds the document.
 pub const KEY: &str = "roar";
@@ -251,6 +252,9 @@ pub struct CollectionDocument {
     pub files: u64,
     /// Size of the members together in bytes.
     pub size: Option<u64>,
+    /// The pages that list the members; none where each of them is linked to the job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listing: Vec<ListingPage>,
 }
 
 /// A distributed launch.

@@ -12,6 +12,7 @@
 //!   through any server of the protocol.
 //! - [`lineage::Closure`]: everything that led to an artifact, in one answer.
 //! - blobs: patches and untracked files by content hash, see [`blobs`].
+//! - [`members`]: what is in a folder of many files, apart from the job that has one link for it.
 //! - [`keys`]: registration of SSH keys.
 //!
 //! Rules: a field that is missing takes its default and one that is unknown is ignored, so that
@@ -26,6 +27,7 @@ pub mod jobs;
 pub mod keys;
 pub mod labels;
 pub mod lineage;
+pub mod members;
 pub mod paths;
 pub mod raw;
 pub mod registration;

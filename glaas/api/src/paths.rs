@@ -61,6 +61,11 @@ pub fn artifact_closure(prefix: &str) -> String {
     format!("{ARTIFACTS}/{prefix}/closure")
 }
 
+/// `GET` the members of a collection ([`crate::members::Members`]); `?offset=…&limit=…`.
+pub fn artifact_members(prefix: &str) -> String {
+    format!("{ARTIFACTS}/{prefix}/members")
+}
+
 /// `GET` jobs and artifacts upstream ([`crate::lineage::Lineage`]); `?depth=1..10`.
 pub fn artifact_lineage(prefix: &str) -> String {
     format!("{ARTIFACTS}/{prefix}/lineage")

@@ -29,6 +29,8 @@ pub struct Features {
     pub registration_sessions: RegistrationFeatures,
     /// Whether it takes and gives blobs and closures, and knows the signature scheme with a nonce.
     pub reproduction: bool,
+    /// Whether it takes the members of collections in listings.
+    pub members: bool,
     /// The largest blob in bytes; 0 without blobs.
     pub max_blob_bytes: u64,
     /// The largest JSON body in bytes; 0 when not said.

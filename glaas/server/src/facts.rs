@@ -1,6 +1,6 @@
 //! What a job's `metadata` says, whichever client wrote it. Pure: odd input gives fewer facts.
 
-use glaas_api::document::{self, JobDocument};
+use glaas_api::document::{self, CollectionDocument, JobDocument};
 use serde_json::Value;
 
 /// What the server takes from a job's metadata to find and show it by.
@@ -18,6 +18,8 @@ pub struct Facts {
     pub launch: Option<String>,
     /// Digests of blobs that it points to.
     pub blobs: Vec<String>,
+    /// Its collections.
+    pub collections: Vec<CollectionDocument>,
     /// Further words to be found by.
     pub words: String,
 }
@@ -41,6 +43,7 @@ pub fn facts(metadata: Option<&str>) -> Facts {
             git,
             cwd,
             launch,
+            collections,
             ..
         } = document;
         facts.name = name.or(facts.name);
@@ -65,6 +68,9 @@ pub fn facts(metadata: Option<&str>) -> Facts {
         ]
         .join(" ");
         facts.launch = launch.and_then(|launch| launch.id);
+        let pages = collections.iter().flat_map(|one| &one.listing);
+        facts.blobs.extend(pages.map(|page| page.digest.clone()));
+        facts.collections = collections;
     }
     facts
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use glaas_api::members::PAGE_BYTES;
 use glaas_api::paths;
 use glaas_api::sessions::Visibility;
 use serde_json::json;
@@ -90,24 +91,37 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         Err(error) if !args.dry_run => return Err(error.into()),
         Err(_) => None,
     };
-    let creator = key
-        .as_ref()
-        .map_or_else(|| "anonymous".to_owned(), Key::fingerprint);
+    let fingerprint = key.as_ref().map(Key::fingerprint);
+    let creator = fingerprint
+        .clone()
+        .unwrap_or_else(|| "anonymous".to_owned());
     let visibility = match (args.public, args.private) {
         (true, _) => Some(Visibility::Public),
         (_, true) => Some(Visibility::Private),
         _ => None,
     };
-    let bundle = bundle(&lineage, &creator, visibility);
+    let progress = Sending::new();
+    // A rehearsal asks nobody, and takes the server for one of this project.
+    let client = if args.dry_run {
+        Client::rehearsing(&settings.glaas.url, None, redactor.clone())?
+    } else {
+        let beside = progress.clone();
+        let patience = connection::patience(&settings, move |say| beside.around(say));
+        Client::new(&settings.glaas.url, key, redactor.clone(), patience)?
+    };
+    let features = client.features()?;
+    let takes_listings = features.members && features.max_blob_bytes >= PAGE_BYTES as u64;
+    let listing = takes_listings.then_some(&redactor);
+    let bundle = bundle(&lineage, &creator, visibility, listing);
     // What is shown is what the same code sends.
-    let rehearsal = Client::rehearsing(&settings.glaas.url, None, redactor)?;
+    let rehearsal = Client::rehearsing(&settings.glaas.url, None, redactor.clone())?;
     let read = |digest: &Digest| contents.get(digest).cloned();
     let nothing = &mut Nothing;
     let Sent { withheld, .. } = send(&rehearsal, &bundle, &read, nothing, &|| {})?;
     let requests = rehearsal.rehearsed();
     let summary = Summary {
         server: settings.glaas.url.clone(),
-        key: key.as_ref().map(Key::fingerprint),
+        key: fingerprint,
         session: bundle.session.hash.clone(),
         jobs: bundle.jobs.len(),
         artifacts: bundle.artifacts.len(),
@@ -117,9 +131,10 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
             .map(|job| job.inputs.len() + job.outputs.len())
             .sum(),
         contents: (
-            bundle.blobs.len() - withheld.len(),
+            bundle.blobs.len().saturating_sub(withheld.len()),
             contents.values().map(|content| content.len() as u64).sum(),
         ),
+        members: bundle.jobs.iter().map(|job| job.members).sum(),
         unhashed: bundle.unhashed,
         visibility: visibility.map(|visibility| match visibility {
             Visibility::Public => "public",
@@ -155,14 +170,6 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     if args.tag {
         tag(context, &lineage, &bundle)?;
     }
-    let progress = Sending::new();
-    let beside = progress.clone();
-    let client = Client::new(
-        &settings.glaas.url,
-        key,
-        connection::redactor(&settings)?,
-        connection::patience(&settings, move |say| beside.around(say)),
-    )?;
     context.ui.note(&format!("sending to {}", client.server()));
     let mut memory = Stored {
         server: client.server().to_owned(),
@@ -366,10 +373,17 @@ fn tell(context: &mut Context, args: &Args, web_url: &str, bundle: &Bundle, sent
         .map(|digest| format!("{web}{}", paths::artifact_page(digest.as_str())))
         .collect();
     for (digest, reason) in &sent.withheld {
-        context.ui.warning(&format!(
-            "the kept content {} was not sent ({reason}): the code cannot be re-made without it",
-            digest.short()
-        ));
+        let short = digest.short();
+        context
+            .ui
+            .warning(&if bundle.listings.contains_key(digest) {
+                format!("the list of members {short} was not sent ({reason}): they cannot be found")
+            } else {
+                format!(
+                    "the kept content {short} was not sent ({reason}): the code cannot be re-made \
+                 without it"
+                )
+            });
     }
     context.ui.note(if sent.was_there {
         "all of this was registered before"

@@ -21,6 +21,8 @@ pub struct Summary {
     pub artifacts: usize,
     /// How many links between the two.
     pub links: usize,
+    /// How many members of collections, listed apart.
+    pub members: u64,
     /// How many kept contents, and their bytes together.
     pub contents: (usize, u64),
     /// Files that cannot be told, because they could not be hashed.
@@ -54,6 +56,13 @@ impl Summary {
                 human::count(self.links, "link")
             ),
         ];
+        if self.members > 0 {
+            let members = usize::try_from(self.members).unwrap_or(usize::MAX);
+            lines.push(format!(
+                "            {} of collections, listed apart",
+                human::count(members, "member")
+            ));
+        }
         if self.contents.0 > 0 {
             lines.push(format!(
                 "            {} ({}): patches and untracked files",

@@ -56,7 +56,7 @@ pub struct BadPattern {
 }
 
 /// Takes secrets out of texts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Redactor {
     values: Vec<Vec<u8>>,
     variables: Vec<String>,

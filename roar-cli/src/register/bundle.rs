@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use glaas_api::artifacts::{ArtifactHash, ArtifactRequest};
 use glaas_api::document::{COLLECTION, KEY};
 use glaas_api::jobs::{FileLink, JobRequest};
+use glaas_api::members::ListingPage;
 use glaas_api::sessions::{SessionRequest, Visibility};
 use serde_json::{Value, json};
 
 use super::canonical::{job_uid, session_hash};
 use super::document::{document, to_wire};
+use super::listing::{self, Pages};
 use crate::model::{
     Digest, HashAlgorithm, JobKind, PortableCollection, PortableFile, PortableJob, PortableLineage,
     RawString,
 };
 use crate::present::shell;
+use crate::redact::Redactor;
 
 /// A lineage as it is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Bundle {
     pub artifacts: Vec<ArtifactRequest>,
     /// Patches and untracked files.
     pub blobs: Vec<Digest>,
+    /// Members of collections, in pages; none where each member is linked to its job.
+    pub listings: BTreeMap<Digest, Vec<u8>>,
     /// What was asked for.
     pub targets: Vec<Digest>,
     /// Files without a hash: they cannot be told.
@@ -42,10 +47,19 @@ pub struct BundledJob {
     pub inputs: Vec<FileLink>,
     /// What it wrote.
     pub outputs: Vec<FileLink>,
+    /// How many files of its collections are listed apart.
+    pub members: u64,
 }
 
-/// Bundles a lineage, registered by `creator` (a key's fingerprint, or `anonymous`).
-pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visibility>) -> Bundle {
+/// Bundles a lineage, registered by `creator` (a key's fingerprint, or `anonymous`). With a redactor,
+/// members of collections are listed apart from the jobs, for a server that takes that; without,
+/// each is linked to its job.
+pub fn bundle(
+    lineage: &PortableLineage,
+    creator: &str,
+    visibility: Option<Visibility>,
+    listing: Option<&Redactor>,
+) -> Bundle {
     let mut jobs = lineage.jobs.clone();
     join_launches(&mut jobs);
     let last = jobs.iter().rev().find_map(|job| job.git.as_ref());
@@ -56,6 +70,7 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
     let mut uids = BTreeSet::new();
     let mut artifacts: BTreeMap<Digest, ArtifactRequest> = BTreeMap::new();
     let mut blobs = BTreeSet::new();
+    let mut listings = Pages::new();
     let mut bundled = Vec::with_capacity(jobs.len());
     let mut unhashed = 0;
     for (sequence, job) in jobs.iter().enumerate() {
@@ -71,7 +86,15 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
                 .entry(digest)
                 .or_insert_with(|| artifact_of_collection(collection, &hash));
         }
-        for file in job.inputs.iter().chain(&job.outputs) {
+        let alone = |produced: bool| -> Vec<&PortableFile> {
+            let files = if produced { &job.outputs } else { &job.inputs };
+            let is_alone = |file: &&PortableFile| {
+                listing.is_none() || !listing::is_listed(job, file, produced)
+            };
+            files.iter().filter(is_alone).collect()
+        };
+        let (inputs, outputs) = (alone(false), alone(true));
+        for file in inputs.iter().chain(&outputs) {
             match file.hash() {
                 Some(digest) => {
                     artifacts
@@ -89,10 +112,16 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
                     .map(|blob| Digest::from_hex(blob.as_str())),
             );
         }
+        let pages = job.collections.iter().map(|collection| match listing {
+            Some(redactor) => listing::list(job, collection, redactor, &mut listings),
+            None => Vec::new(),
+        });
+        let pages: Vec<_> = pages.collect();
         bundled.push(BundledJob {
-            request: request(job, uid, sequence),
-            inputs: [links_of_collections(job, false), links(&job.inputs)].concat(),
-            outputs: [links_of_collections(job, true), links(&job.outputs)].concat(),
+            members: pages.iter().flatten().map(|page| page.files).sum(),
+            request: request(job, uid, sequence, pages),
+            inputs: [links_of_collections(job, false), links(&inputs)].concat(),
+            outputs: [links_of_collections(job, true), links(&outputs)].concat(),
         });
     }
     let [git_repo, git_commit, git_branch] = git.map(|text| text.map(str::to_owned));
@@ -108,6 +137,7 @@ pub fn bundle(lineage: &PortableLineage, creator: &str, visibility: Option<Visib
         jobs: bundled,
         artifacts: artifacts.into_values().collect(),
         blobs: blobs.into_iter().collect(),
+        listings,
         targets: lineage
             .targets
             .iter()
@@ -134,10 +164,15 @@ fn join_launches(jobs: &mut [PortableJob]) {
     }
 }
 
-fn request(job: &PortableJob, uid: String, sequence: usize) -> JobRequest {
+fn request(
+    job: &PortableJob,
+    uid: String,
+    sequence: usize,
+    pages: Vec<Vec<ListingPage>>,
+) -> JobRequest {
     const NS: f64 = 1e9;
     let git = job.git.as_ref();
-    let document = document(job, sequence as i64);
+    let document = document(job, sequence as i64, pages);
     let metadata = json!({ KEY: document, "recorded_as": job.uid });
     JobRequest {
         command: shell::join(&job.argv),
@@ -209,7 +244,7 @@ fn links_of_collections(job: &PortableJob, produced: bool) -> Vec<FileLink> {
     collections.map(link).collect()
 }
 
-fn links(files: &[PortableFile]) -> Vec<FileLink> {
+fn links(files: &[&PortableFile]) -> Vec<FileLink> {
     let mut seen: BTreeSet<(&Digest, &RawString)> = BTreeSet::new();
     files
         .iter()
@@ -287,7 +322,7 @@ mod tests {
             jobs: vec![rank(4, 0), rank(2, 1)],
             ..PortableLineage::default()
         };
-        let bundle = bundle(&lineage, "anonymous", None);
+        let bundle = bundle(&lineage, "anonymous", None, None);
         let steps: Vec<_> = bundle
             .jobs
             .iter()

@@ -125,6 +125,7 @@ impl Client {
         client.rehearsal = Some(RefCell::default());
         client.features.replace(Some(Features {
             reproduction: true,
+            members: true,
             max_blob_bytes: glaas_api::blobs::MAX_BYTES,
             ..Features::default()
         }));

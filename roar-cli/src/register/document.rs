@@ -8,6 +8,7 @@ use glaas_api::document::{
     SubmoduleDocument, UntrackedDocument, VERSION,
 };
 use glaas_api::lineage::{ClosureJob, LinkedFile};
+use glaas_api::members::ListingPage;
 
 use crate::lineage::portable::below;
 use crate::model::{
@@ -17,10 +18,12 @@ use crate::model::{
 };
 
 /// What stands in the place of a secret.
-const MARK: &str = "[redacted:";
+pub(super) const MARK: &str = "[redacted:";
 
-/// A job's document. Where its tree was is told only when its command or its variables name it.
-pub fn document(job: &PortableJob, sequence: i64) -> JobDocument {
+/// A job's document, with the pages that list the members of each of its collections. Where its tree
+/// was is told only when its command or its variables name it.
+pub fn document(job: &PortableJob, sequence: i64, listings: Vec<Vec<ListingPage>>) -> JobDocument {
+    let mut listings = listings.into_iter();
     let mut texts = job.argv.iter().chain(job.conditions.environment.values());
     let root = job.root.as_bytes();
     let names_root =
@@ -87,6 +90,7 @@ pub fn document(job: &PortableJob, sequence: i64) -> JobDocument {
                 hash: collection.hash.clone(),
                 files: collection.files,
                 size: collection.size_bytes,
+                listing: listings.next().unwrap_or_default(),
             })
             .collect(),
         launch: job.conditions.launch.as_ref().map(|launch| LaunchDocument {
@@ -508,7 +512,7 @@ mod tests {
             .software
             .pip
             .insert("numpy".to_owned(), "1".to_owned());
-        let sent = document(&job, 1);
+        let sent = document(&job, 1, Vec::new());
         let text = serde_json::to_string(&sent).expect("it serialises");
         let wire = ClosureJob {
             summary: JobSummary {
@@ -528,6 +532,6 @@ mod tests {
         assert_eq!(back, job);
         // A root that nothing names stays at home.
         job.argv.truncate(2);
-        assert_eq!(document(&job, 1).project, None);
+        assert_eq!(document(&job, 1, Vec::new()).project, None);
     }
 }

@@ -1,6 +1,6 @@
 //! Bringing a lineage back from a server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glaas_api::artifacts::ArtifactRecord;
 use glaas_api::lineage::{CLOSURE_VERSION, Closure};
@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::client::Client;
 use super::document::{hashes, portable};
 use super::error::RegisterError;
-use super::published;
+use super::{listing, published};
 use crate::lineage::portable::below;
-use crate::model::{PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
+use crate::model::{Digest, PORTABLE_VERSION, PortableFile, PortableJob, PortableLineage};
 
 /// What a server knows of an artifact.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,15 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
         .map(|job| job.summary.session_hash.as_str())
         .collect();
     let mut order: Vec<(i64, PortableJob)> = Vec::with_capacity(closure.jobs.len());
+    let mut pages: BTreeMap<Digest, Option<Vec<u8>>> = BTreeMap::new();
+    let mut page = |digest: &Digest| {
+        if let Some(known) = pages.get(digest) {
+            return Ok(known.clone());
+        }
+        let found = client.content(digest)?;
+        pages.insert(digest.clone(), found.clone());
+        Ok(found)
+    };
     let foreign = closure.jobs.iter().any(|job| job.document.is_none());
     for job in &closure.jobs {
         let known = match &job.document {
@@ -66,9 +75,11 @@ pub fn closure(client: &Client, prefix: &str) -> Result<Option<Fetched>, Registe
             None => published::job_of_closure(job),
         };
         match known {
-            Ok(portable) => {
+            Ok(mut portable) => {
                 let document = job.document.as_ref();
                 let sequence = document.map_or(0, |document| document.sequence);
+                let collections = document.map_or(&[][..], |document| &document.collections);
+                listing::read(&mut portable, collections, &mut page, &mut gaps)?;
                 let key = if sessions.len() > 1 {
                     portable.started_at_ns
                 } else {

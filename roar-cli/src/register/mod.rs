@@ -3,6 +3,7 @@
 //!
 //! - [`document`], [`bundle`], [`canonical`] (pure) make what is sent of a lineage, and give it a
 //!   hash that is the same on every machine.
+//! - `listing` (pure) has the members of collections in pages, apart from the job.
 //! - [`scrub`] (pure) takes secrets out of bodies. Only what it has let through can be handed to
 //!   the transport: every body passes there, and nowhere else.
 //! - [`keys`] finds the SSH key and signs; [`client`] speaks HTTP, with [`patience`].
@@ -17,6 +18,7 @@ pub mod document;
 pub mod error;
 pub mod fetch;
 pub mod keys;
+mod listing;
 pub mod patience;
 mod published;
 pub mod reach;

@@ -93,7 +93,7 @@ pub fn send(
         step,
     };
     let withheld = if features.reproduction {
-        parts.contents(&bundle.blobs, features.max_blob_bytes, content)?
+        parts.contents(bundle, features.max_blob_bytes, content)?
     } else {
         let reason = "the server takes no contents".to_owned();
         let all = bundle.blobs.iter();
@@ -133,13 +133,14 @@ impl Parts<'_> {
 
     fn contents(
         &mut self,
-        blobs: &[Digest],
+        bundle: &Bundle,
         limit_bytes: u64,
         content: &dyn Fn(&Digest) -> Option<Vec<u8>>,
     ) -> Result<Vec<(Digest, String)>, RegisterError> {
         let mut withheld = Vec::new();
-        for digests in blobs.chunks(DIGESTS) {
-            let digests: Vec<String> = digests.iter().map(Digest::to_string).collect();
+        let all: Vec<&Digest> = bundle.blobs.iter().chain(bundle.listings.keys()).collect();
+        for digests in all.chunks(DIGESTS) {
+            let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
             let all = Missing {
                 missing: digests.clone(),
             };
@@ -148,7 +149,8 @@ impl Parts<'_> {
                     .post(paths::BLOBS_MISSING, &MissingRequest { digests }, all)?;
             (self.step)();
             for digest in missing.into_iter().map(Digest::from_hex) {
-                let Some(bytes) = content(&digest) else {
+                let listed = || bundle.listings.get(&digest).cloned();
+                let Some(bytes) = content(&digest).or_else(listed) else {
                     withheld.push((digest, "it is not here any more".to_owned()));
                     continue;
                 };

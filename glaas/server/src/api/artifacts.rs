@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
 use glaas_api::artifacts::{ArtifactBatch, ArtifactRecord, ArtifactRequest, ArtifactsCreated};
+use glaas_api::members::{MAX_MEMBERS, Members};
 use glaas_api::search::{ArtifactQuery, Page};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::extract::{Body, Params, check_count, check_digest, check_length, check_prefix};
@@ -13,7 +15,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult};
 use crate::store::artifacts::{self, Found};
-use crate::store::{NOBODY, search, sessions};
+use crate::store::{NOBODY, listings, search, sessions};
 use crate::{in_read, in_write};
 
 /// Artifacts that one request may bring.
@@ -65,8 +67,9 @@ pub(super) async fn create(
         .map_err(|_| ApiError::invalid("session_hash is missing or no hash"))?;
     let record = in_write!(app.database, tx => async {
         let session = super::place::own_session(tx, owner, &session).await?;
-        let (id, _) = artifacts::register(tx, &session, &artifact).await?;
-        artifacts::record(tx, owner, id).await
+        artifacts::register(tx, &session, &artifact).await?;
+        let hash = artifacts::identity(&artifact.hashes).map_or("", |hash| &hash.digest);
+        artifacts::record(tx, owner, hash).await
     }.await)?;
     answer(record)
 }
@@ -108,18 +111,18 @@ pub(super) async fn create_batch(
     answer(created)
 }
 
-/// The row and the hash that a prefix means to a viewer.
-pub(crate) async fn resolve(app: &App, viewer: i64, prefix: &str) -> ApiResult<(i64, String)> {
+/// The hash that a prefix means to a viewer.
+pub(crate) async fn resolve(app: &App, viewer: i64, prefix: &str) -> ApiResult<String> {
     let prefix = check_prefix(prefix)?;
     match in_read!(app.database, tx => artifacts::resolve(tx, viewer, &prefix).await)? {
-        Found::One(id, hash) => Ok((id, hash)),
+        Found::One(hash) => Ok(hash),
         Found::Several(hashes) => Err(ApiError::ambiguous(&prefix, hashes)),
     }
 }
 
 async fn record(app: &App, viewer: i64, prefix: &str) -> ApiResult<ArtifactRecord> {
-    let (id, _) = resolve(app, viewer, prefix).await?;
-    Ok(in_read!(app.database, tx => artifacts::record(tx, viewer, id).await)?)
+    let hash = resolve(app, viewer, prefix).await?;
+    Ok(in_read!(app.database, tx => artifacts::record(tx, viewer, &hash).await)?)
 }
 
 /// An artifact, by a prefix of 8 digits or more
@@ -141,6 +144,32 @@ pub(super) async fn show_public(
     Path(prefix): Path<String>,
 ) -> Answer<ArtifactRecord> {
     answer(record(&app, NOBODY, &prefix).await?)
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub(super) struct Part {
+    /// How many to leave out.
+    offset: Option<u64>,
+    /// How many to give at most: 1,000 unless said, 10,000 at most.
+    limit: Option<u64>,
+}
+
+/// The members of a collection, in the order of their paths
+#[utoipa::path(get, path = "/api/v1/artifacts/{prefix}/members",
+    params(("prefix" = String, Path), Part),
+    responses((status = 200, body = Members), (status = 400), (status = 404), (status = 409)))]
+pub(super) async fn members(
+    State(app): State<App>,
+    caller: Caller,
+    Path(prefix): Path<String>,
+    Params(wanted): Params<Part>,
+) -> Answer<Members> {
+    let viewer = caller.viewer();
+    let hash = resolve(&app, viewer, &prefix).await?;
+    let offset = wanted.offset.unwrap_or(0);
+    let limit = wanted.limit.unwrap_or(1_000).min(MAX_MEMBERS);
+    answer(in_read!(app.database, tx => listings::part(tx, viewer, &hash, offset, limit).await)?)
 }
 
 /// Search artifacts

@@ -68,6 +68,7 @@ const UID: &str = "^[0-9A-Za-z._:-]{1,128}$";
         artifacts::search,
         artifacts::show,
         artifacts::show_public,
+        artifacts::members,
         lineage::lineage,
         lineage::dag,
         lineage::closure,

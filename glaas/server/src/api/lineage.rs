@@ -43,15 +43,15 @@ pub(super) async fn lineage(
     Params(wanted): Params<Depth>,
 ) -> Answer<Lineage> {
     let viewer = caller.viewer();
-    let (id, _) = resolve(&app, viewer, &prefix).await?;
+    let hash = resolve(&app, viewer, &prefix).await?;
     let depth = wanted.depth.unwrap_or(5).clamp(1, 10);
     let bounds = Bounds {
         depth,
         jobs: MAX_LINEAGE_JOBS,
     };
     let (artifact, walk) = in_read!(app.database, tx => async {
-        let artifact = artifacts::record(tx, viewer, id).await?;
-        let walk = graph::upstream(tx, viewer, id, bounds).await?;
+        let artifact = artifacts::record(tx, viewer, &hash).await?;
+        let walk = graph::upstream(tx, viewer, &hash, bounds).await?;
         Ok((artifact, walk))
     }.await)?;
     let jobs = ordered(&walk);
@@ -82,14 +82,14 @@ fn ordered(walk: &Walk) -> Vec<ClosureJob> {
 async fn whole(
     tx: &mut Transaction,
     viewer: i64,
-    id: i64,
+    hash: &str,
 ) -> Result<(ArtifactRecord, Walk), StoreError> {
     let bounds = Bounds {
         depth: u32::MAX,
         jobs: MAX_CLOSURE_JOBS,
     };
-    let artifact = artifacts::record(tx, viewer, id).await?;
-    let mut walk = graph::upstream(tx, viewer, id, bounds).await?;
+    let artifact = artifacts::record(tx, viewer, hash).await?;
+    let mut walk = graph::upstream(tx, viewer, hash, bounds).await?;
     let sessions: BTreeSet<i64> = walk.nodes.values().map(|node| node.session_id).collect();
     let builds = graph::build_jobs(tx, viewer, &sessions).await?;
     graph::climb(tx, viewer, &builds, bounds, &mut walk).await?;
@@ -103,12 +103,8 @@ fn unsourced(walk: &Walk, artifact: &ArtifactRecord) -> Vec<String> {
         .values()
         .flat_map(|node| node.job.outputs.iter().map(|file| file.hash.as_str()))
         .collect();
-    let mut missing: BTreeSet<&str> = walk
-        .nodes
-        .values()
-        .flat_map(|node| node.job.inputs.iter().map(|file| file.hash.as_str()))
-        .filter(|hash| !made.contains(hash))
-        .collect();
+    let missing = walk.unsourced.iter().map(String::as_str);
+    let mut missing: BTreeSet<&str> = missing.filter(|hash| !made.contains(hash)).collect();
     if walk.nodes.is_empty() {
         missing.insert(&artifact.hash);
     }
@@ -124,8 +120,8 @@ pub(super) async fn closure(
     Path(prefix): Path<String>,
 ) -> Answer<Closure> {
     let viewer = caller.viewer();
-    let (id, _) = resolve(&app, viewer, &prefix).await?;
-    let (artifact, walk) = in_read!(app.database, tx => whole(tx, viewer, id).await)?;
+    let hash = resolve(&app, viewer, &prefix).await?;
+    let (artifact, walk) = in_read!(app.database, tx => whole(tx, viewer, &hash).await)?;
     answer(Closure {
         version: CLOSURE_VERSION,
         unsourced: unsourced(&walk, &artifact),
@@ -147,9 +143,9 @@ pub(super) async fn dag(
 }
 
 async fn dag_of(app: &App, viewer: i64, prefix: &str) -> ApiResult<Dag> {
-    let (id, _) = resolve(app, viewer, prefix).await?;
+    let hash = resolve(app, viewer, prefix).await?;
     let (artifact, walk, session) = in_read!(app.database, tx => async {
-        let (artifact, walk) = whole(tx, viewer, id).await?;
+        let (artifact, walk) = whole(tx, viewer, &hash).await?;
         let session = match &artifact.session_hash {
             Some(hash) => sessions::visible(tx, viewer, hash).await.ok(),
             None => None,

@@ -65,6 +65,7 @@ pub fn routes() -> Router<App> {
         .route("/artifacts", post(artifacts::create).get(artifacts::search))
         .route("/artifacts/batch", post(artifacts::create_batch))
         .route("/artifacts/{prefix}", get(artifacts::show))
+        .route("/artifacts/{prefix}/members", get(artifacts::members))
         .route("/artifacts/{prefix}/lineage", get(lineage::lineage))
         .route("/artifacts/{prefix}/dag", get(lineage::dag))
         .route("/artifacts/{prefix}/closure", get(lineage::closure))

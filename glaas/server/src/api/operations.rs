@@ -23,6 +23,7 @@ pub(super) async fn health(State(app): State<App>) -> Answer<Health> {
                 finalize_server_authoritative_hash: true,
             },
             reproduction: true,
+            members: true,
             max_blob_bytes: app.settings.max_body_bytes as u64,
             max_body_bytes: app.settings.max_body_bytes as u64,
         },

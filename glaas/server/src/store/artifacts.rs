@@ -6,7 +6,7 @@ use glaas_api::artifacts::{ArtifactHash, ArtifactRecord, ArtifactRequest};
 use serde_json::Value as Json;
 
 use super::sessions::Session;
-use super::{Row, StoreError, Transaction, Value, Viewer, ids, terms};
+use super::{Row, StoreError, Transaction, Value, Viewer, ids, listings, terms};
 use crate::{clock, facts};
 
 /// Registers an artifact in a session; what is there stays. Returns the content's row and whether
@@ -239,8 +239,8 @@ async fn insert_path_terms(
 /// What a prefix means to a viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// One content: its row and its identity.
-    One(i64, String),
+    /// One content: its identity.
+    One(String),
     /// Several: their identities, as many as are told.
     Several(Vec<String>),
 }
@@ -256,34 +256,35 @@ pub async fn resolve(
 ) -> Result<Found, StoreError> {
     let whole = tx
         .first(
-            "SELECT a.id, a.hash FROM artifacts a WHERE a.hash = $1 AND EXISTS (SELECT 1
+            "SELECT a.hash FROM artifacts a WHERE a.hash = $1 AND EXISTS (SELECT 1
              FROM registrations r WHERE r.artifact_id = a.id AND (r.public = 1 OR r.owner_id = $2))",
             &[prefix.into(), viewer.into()],
         )
         .await?;
     if let Some(row) = whole {
-        return Ok(Found::One(row.int(0)?, row.text(1)?));
+        return Ok(Found::One(row.text(0)?));
     }
     let rows = tx
         .query(
-            "SELECT DISTINCT a.id, a.hash FROM registration_hashes h
+            "SELECT DISTINCT a.hash FROM registration_hashes h
              JOIN registrations r ON r.id = h.registration_id
              JOIN artifacts a ON a.id = r.artifact_id
              WHERE h.digest >= $1 AND h.digest < $2 AND (r.public = 1 OR r.owner_id = $3) LIMIT 21",
             &[prefix.into(), terms::after(prefix).into(), viewer.into()],
         )
         .await?;
-    match rows.as_slice() {
-        [] => Err(StoreError::NotFound),
-        [row] => Ok(Found::One(row.int(0)?, row.text(1)?)),
-        rows => {
-            let mut hashes: Vec<String> = rows
-                .iter()
-                .map(|row| row.text(1))
-                .collect::<Result<_, _>>()?;
-            hashes.sort();
-            Ok(Found::Several(hashes))
-        }
+    let mut hashes: BTreeSet<String> = rows
+        .iter()
+        .map(|row| row.text(0))
+        .collect::<Result<_, _>>()?;
+    // Of a collection that was registered as one, the members are no artifacts of their own.
+    hashes.extend(listings::beginning(tx, viewer, prefix, 21).await?);
+    match hashes.len() {
+        0 => Err(StoreError::NotFound),
+        1 => Ok(hashes
+            .pop_first()
+            .map_or(Found::Several(Vec::new()), Found::One)),
+        _ => Ok(Found::Several(hashes.into_iter().take(21).collect())),
     }
 }
 
@@ -294,18 +295,20 @@ pub async fn resolve(
 pub async fn record(
     tx: &mut Transaction,
     viewer: Viewer,
-    artifact_id: i64,
+    hash: &str,
 ) -> Result<ArtifactRecord, StoreError> {
     let row = tx
         .first(
             &format!(
-                "{RECORD} WHERE r.artifact_id = $2 AND (r.public = 1 OR r.owner_id = $1)
+                "{RECORD} WHERE a.hash = $2 AND (r.public = 1 OR r.owner_id = $1)
                  ORDER BY CASE WHEN r.owner_id = $1 THEN 0 ELSE 1 END, r.id LIMIT 1"
             ),
-            &[viewer.into(), artifact_id.into()],
+            &[viewer.into(), hash.into()],
         )
         .await?;
-    let row = row.ok_or(StoreError::NotFound)?;
+    let Some(row) = row else {
+        return listings::record(tx, viewer, hash).await;
+    };
     let mut record = read_record(&row)?;
     record.hashes = hashes(tx, row.int(8)?).await?;
     Ok(record)

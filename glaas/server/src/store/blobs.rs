@@ -1,7 +1,7 @@
 //! Blobs: patches and untracked files by their BLAKE3 digest. Nobody learns from them what others
 //! have sent: they belong to those who sent them, and are read through jobs that are seen.
 
-use super::{StoreError, Transaction, Viewer};
+use super::{StoreError, Transaction, Viewer, listings};
 
 /// Keeps a blob for an owner; returns whether the owner is new to it.
 ///
@@ -13,12 +13,10 @@ pub async fn put(
     digest: &str,
     content: &[u8],
 ) -> Result<bool, StoreError> {
-    tx.insert_new(
-        "blobs",
-        "digest, content",
-        &[vec![digest.into(), content.into()]],
-    )
-    .await?;
+    let row = vec![digest.into(), content.into()];
+    if tx.insert_new("blobs", "digest, content", &[row]).await? > 0 {
+        listings::index(tx, digest, content).await?;
+    }
     let added = tx
         .insert_new(
             "blob_owners",

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use glaas_api::artifacts::ArtifactHash;
+use glaas_api::document::COLLECTION;
 use glaas_api::lineage::{ClosureJob, LinkedFile};
 
 use super::links::Role;
-use super::{StoreError, Transaction, Viewer, artifacts, jobs};
+use super::{StoreError, Transaction, Viewer, artifacts, jobs, listings};
 use crate::facts;
 
 /// Producers of one content that are looked at; the newest count.
@@ -21,17 +22,13 @@ pub struct Bounds {
     pub jobs: usize,
 }
 
-/// A job and the rows of its contents, beside its files by position.
+/// A job.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// The job with its files.
     pub job: ClosureJob,
     /// The session's row.
     pub session_id: i64,
-    /// Contents of the inputs.
-    pub inputs: Vec<i64>,
-    /// Contents of the outputs.
-    pub outputs: Vec<i64>,
     /// The metadata as it was sent.
     pub metadata: Option<String>,
 }
@@ -54,7 +51,7 @@ pub struct Walk {
     /// Jobs that are parts of one launch: each with each other one.
     pub parts: BTreeSet<(i64, i64)>,
     /// Contents that were looked for and that no visible job made.
-    pub unsourced: BTreeSet<i64>,
+    pub unsourced: BTreeSet<String>,
     /// Jobs that were found and left out.
     pub hidden: u64,
 }
@@ -93,7 +90,7 @@ pub async fn node(tx: &mut Transaction, viewer: Viewer, job_id: i64) -> Result<N
     }
     let rows = tx
         .query(
-            "SELECT l.role, l.artifact_id, a.hash, a.algorithm, l.path, l.raw_path,
+            "SELECT l.role, a.hash, a.algorithm, l.path, l.raw_path,
              coalesce(l.size, r.size), l.basis, l.note, r.source_url, r.id
              FROM links l JOIN artifacts a ON a.id = l.artifact_id
              LEFT JOIN registrations r ON r.session_id = $2 AND r.artifact_id = l.artifact_id
@@ -102,71 +99,73 @@ pub async fn node(tx: &mut Transaction, viewer: Viewer, job_id: i64) -> Result<N
         )
         .await?;
     let hashes = artifacts::hashes_of_job(tx, job_id, session_id).await?;
-    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for row in &rows {
-        let hash = row.text(2)?;
-        let hashes = match row.int_or_null(10)? {
+        let hash = row.text(1)?;
+        let hashes = match row.int_or_null(9)? {
             Some(registration) => hashes.get(&registration).cloned().unwrap_or_default(),
             None => vec![ArtifactHash {
-                algorithm: row.text(3)?,
+                algorithm: row.text(2)?,
                 digest: hash.clone(),
             }],
         };
-        let raw_path = row.text_or_null(5)?;
+        let raw_path = row.text_or_null(4)?;
         let file = LinkedFile {
             hash,
             hashes,
-            path: row.text(4)?,
+            path: row.text(3)?,
             raw_path: raw_path.and_then(|text| serde_json::from_str(&text).ok()),
-            size: row.int_or_null(6)?.map(i64::unsigned_abs),
-            basis: row.text_or_null(7)?,
-            note: row.text_or_null(8)?,
-            source_url: row.text_or_null(9)?,
+            size: row.int_or_null(5)?.map(i64::unsigned_abs),
+            basis: row.text_or_null(6)?,
+            note: row.text_or_null(7)?,
+            source_url: row.text_or_null(8)?,
         };
         if row.int(0)? == Role::Input as i64 {
             job.inputs.push(file);
-            inputs.push(row.int(1)?);
         } else {
             job.outputs.push(file);
-            outputs.push(row.int(1)?);
         }
     }
     Ok(Node {
         job,
         session_id,
-        inputs,
-        outputs,
         metadata,
     })
 }
 
-/// Jobs that wrote or read a content, newest first, with their sessions' rows.
+/// Jobs that wrote or read a content, alone or as a member of a collection, newest first, with their
+/// sessions' rows.
 ///
 /// # Errors
 /// The database fails.
 pub async fn jobs_with(
     tx: &mut Transaction,
     viewer: Viewer,
-    artifact_id: i64,
+    hash: &str,
     role: Role,
     limit: i64,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
     let rows = tx
         .query(
             "SELECT l.job_id, j.session_id FROM links l JOIN jobs j ON j.id = l.job_id
-             WHERE l.artifact_id = $1 AND l.role = $2 AND (j.public = 1 OR j.owner_id = $3)
+             WHERE l.artifact_id = (SELECT id FROM artifacts WHERE hash = $1) AND l.role = $2
+             AND (j.public = 1 OR j.owner_id = $3)
              ORDER BY l.job_id DESC LIMIT $4",
             &[
-                artifact_id.into(),
+                hash.into(),
                 (role as i64).into(),
                 viewer.into(),
                 limit.into(),
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok((row.int(0)?, row.int(1)?)))
-        .collect()
+    let mut jobs = listings::jobs_with(tx, viewer, hash, role, limit).await?;
+    for row in &rows {
+        jobs.push((row.int(0)?, row.int(1)?));
+    }
+    jobs.sort_unstable_by(|one, other| other.cmp(one));
+    jobs.dedup();
+    jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(jobs)
 }
 
 /// The job that is taken as the producer of a content for a reader in a session: one of the same
@@ -175,11 +174,15 @@ pub async fn jobs_with(
 async fn producer(
     tx: &mut Transaction,
     viewer: Viewer,
-    artifact_id: i64,
+    hash: &str,
     reader: Option<(i64, i64)>,
     is_empty: bool,
 ) -> Result<Option<i64>, StoreError> {
-    let made = jobs_with(tx, viewer, artifact_id, Role::Output, PRODUCERS).await?;
+    let made = jobs_with(tx, viewer, hash, Role::Output, PRODUCERS).await?;
+    Ok(chosen(&made, reader, is_empty))
+}
+
+fn chosen(made: &[(i64, i64)], reader: Option<(i64, i64)>, is_empty: bool) -> Option<i64> {
     let others = |job: i64| reader.is_none_or(|(reader, _)| reader != job);
     let same = made
         .iter()
@@ -189,7 +192,28 @@ async fn producer(
         None if is_empty && reader.is_some() => None,
         None => made.iter().find(|(job, _)| others(*job)),
     };
-    Ok(chosen.map(|(job, _)| *job))
+    chosen.map(|(job, _)| *job)
+}
+
+/// The jobs that are taken as the producers of a collection's members, where no job made the whole.
+async fn member_producers(
+    tx: &mut Transaction,
+    viewer: Viewer,
+    node: &Node,
+    job_id: i64,
+    hash: &str,
+) -> Result<BTreeSet<i64>, StoreError> {
+    let collections = node.job.document.iter().flat_map(|one| &one.collections);
+    let mut read = collections.filter(|one| !one.produced && one.hash == hash);
+    let Some(collection) = read.next() else {
+        return Ok(BTreeSet::new());
+    };
+    let writers = listings::writers(tx, viewer, collection).await?;
+    let reader = Some((job_id, node.session_id));
+    let chosen = writers
+        .values()
+        .filter_map(|made| chosen(made, reader, false));
+    Ok(chosen.collect())
 }
 
 /// Everything upstream of a content, within bounds.
@@ -199,15 +223,12 @@ async fn producer(
 pub async fn upstream(
     tx: &mut Transaction,
     viewer: Viewer,
-    artifact_id: i64,
+    hash: &str,
     bounds: Bounds,
 ) -> Result<Walk, StoreError> {
     let mut walk = Walk::default();
-    match producer(tx, viewer, artifact_id, None, false).await? {
-        Some(first) => climb(tx, viewer, &[first], bounds, &mut walk).await?,
-        None => {
-            walk.unsourced.insert(artifact_id);
-        }
+    if let Some(first) = producer(tx, viewer, hash, None, false).await? {
+        climb(tx, viewer, &[first], bounds, &mut walk).await?;
     }
     Ok(walk)
 }
@@ -223,7 +244,7 @@ pub async fn climb(
     bounds: Bounds,
     walk: &mut Walk,
 ) -> Result<(), StoreError> {
-    let mut chosen: HashMap<(i64, i64), Option<i64>> = HashMap::new();
+    let mut chosen: HashMap<(String, i64), Option<i64>> = HashMap::new();
     let mut hidden = BTreeSet::new();
     let mut queue: VecDeque<(i64, u32)> = from.iter().map(|job| (*job, 1)).collect();
     while let Some((job_id, depth)) = queue.pop_front() {
@@ -241,26 +262,31 @@ pub async fn climb(
             walk.parts.extend(parts.iter().map(|part| (job_id, *part)));
             queue.extend(parts.into_iter().map(|part| (part, depth)));
         }
-        for (artifact_id, file) in found.inputs.iter().zip(&found.job.inputs) {
-            let key = (*artifact_id, found.session_id);
+        for file in &found.job.inputs {
+            let key = (file.hash.clone(), found.session_id);
             let made_by = match chosen.get(&key) {
                 Some(known) if *known != Some(job_id) => *known,
                 _ => {
                     let reader = Some((job_id, found.session_id));
                     let is_empty = file.size == Some(0);
-                    let made_by = producer(tx, viewer, *artifact_id, reader, is_empty).await?;
+                    let made_by = producer(tx, viewer, &file.hash, reader, is_empty).await?;
                     chosen.insert(key, made_by);
                     made_by
                 }
             };
-            match made_by {
-                Some(producer) => {
-                    walk.edges.insert((producer, job_id));
-                    queue.push_back((producer, depth + 1));
+            let makers = match made_by {
+                Some(producer) => BTreeSet::from([producer]),
+                None if file.basis.as_deref() == Some(COLLECTION) => {
+                    member_producers(tx, viewer, &found, job_id, &file.hash).await?
                 }
-                None => {
-                    walk.unsourced.insert(*artifact_id);
-                }
+                None => BTreeSet::new(),
+            };
+            if makers.is_empty() {
+                walk.unsourced.insert(file.hash.clone());
+            }
+            for producer in makers {
+                walk.edges.insert((producer, job_id));
+                queue.push_back((producer, depth + 1));
             }
         }
         walk.nodes.insert(job_id, found);

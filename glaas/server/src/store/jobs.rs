@@ -7,7 +7,7 @@ use glaas_api::lineage::JobSummary;
 use serde_json::Value as Json;
 
 use super::sessions::Session;
-use super::{Row, StoreError, Transaction, Value, Viewer, ids, terms};
+use super::{Row, StoreError, Transaction, Value, Viewer, ids, listings, terms};
 use crate::{clock, facts};
 
 /// Records a job in a session; one that is there stays as it is. Returns its row and whether it is
@@ -73,6 +73,7 @@ pub async fn insert(
         .collect();
     tx.insert_new("blob_references", "digest, job_id", &references)
         .await?;
+    listings::refer(tx, id, &facts.collections).await?;
     Ok((id, true))
 }
 

@@ -8,6 +8,7 @@ use crate::in_write;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_web_sessions.sql"),
+    include_str!("migrations/0003_listings.sql"),
 ];
 
 /// Brings the schema up to date; several processes may try at once.

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod jobs;
 pub mod labels;
 pub mod links;
+pub mod listings;
 mod migrations;
 mod postgres;
 pub mod registrations;

@@ -70,7 +70,7 @@ pub(super) async fn search(
     let q = asked.q.trim();
     let is_hash = (8..=128).contains(&q.len()) && q.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
-        if let Ok((_, hash)) = crate::api::resolve_artifact(&app, viewer, q).await {
+        if let Ok(hash) = crate::api::resolve_artifact(&app, viewer, q).await {
             return Ok(Redirect::to(&format!("/artifact/{hash}")).into_response());
         }
         if let Ok(hash) = crate::api::resolve_session(&app, viewer, q).await {

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use glaas_api::document::COLLECTION;
 use glaas_api::lineage::{ClosureJob, JobSummary, LinkedFile};
+use glaas_api::members::Members;
 use glaas_api::sessions::Visibility;
 use serde::Deserialize;
 
@@ -13,7 +14,7 @@ use super::details::{Fact, Group, fact, fitted, groups};
 use super::picture::{Picture, picture};
 use super::room::Room;
 use super::view::{
-    FileRow, JobRow, cut, file_name, file_row, job_row, result, short, size, step, time,
+    FileRow, JobRow, cut, file_name, file_row, job_row, member_row, result, short, size, step, time,
 };
 use super::visitor::Visitor;
 use super::{Page, page};
@@ -22,7 +23,7 @@ use crate::in_read;
 use crate::store::graph::{self, Bounds, Node, Walk};
 use crate::store::links::Role;
 use crate::store::{
-    StoreError, Transaction, Viewer, artifacts as contents, jobs as store, sessions,
+    StoreError, Transaction, Viewer, artifacts as contents, jobs as store, listings, sessions,
 };
 
 /// How far back a picture goes at most.
@@ -47,6 +48,7 @@ pub(super) struct Shown {
     inputs: usize,
     outputs: usize,
     jobs: usize,
+    members: usize,
 }
 
 impl Shown {
@@ -66,6 +68,25 @@ struct Part<T> {
     next: String,
 }
 
+impl<T> Part<T> {
+    /// Rows of a list of `all`, from `start` on.
+    fn of(rows: Vec<T>, start: usize, all: usize, name: &str) -> Self {
+        let end = start.saturating_add(rows.len());
+        let mut part = Self {
+            rows,
+            range: String::new(),
+            next: String::new(),
+        };
+        if start > 0 || end < all {
+            part.range = format!("{}–{end} of {all}", (start.saturating_add(1)).min(end));
+        }
+        if end < all {
+            part.next = format!("?{name}={end}#{name}");
+        }
+        part
+    }
+}
+
 /// The rows from `start` on that there is room for.
 fn part<S, T>(
     all: &[S],
@@ -78,20 +99,7 @@ fn part<S, T>(
     let start = start.min(all.len());
     // Rows of less than a hundred bytes there are none.
     let wanted = all[start..].iter().take(room / 100).map(row).collect();
-    let rows = Room::new(room).fit(wanted, bytes);
-    let end = start + rows.len();
-    let mut part = Part {
-        rows,
-        range: String::new(),
-        next: String::new(),
-    };
-    if start > 0 || end < all.len() {
-        part.range = format!("{}–{end} of {}", (start + 1).min(end), all.len());
-    }
-    if end < all.len() {
-        part.next = format!("?{name}={end}#{name}");
-    }
-    part
+    Part::of(Room::new(room).fit(wanted, bytes), start, all.len(), name)
 }
 
 /// The files of a job. What is in a collection is not listed beside it: each member has a page of its
@@ -128,6 +136,7 @@ struct Artifact {
     command: String,
     facts: Vec<Fact>,
     session: String,
+    members: Part<FileRow>,
     picture: Picture,
     made: Vec<JobRow>,
     more_made: bool,
@@ -139,10 +148,10 @@ struct Artifact {
 async fn jobs_with(
     tx: &mut Transaction,
     viewer: Viewer,
-    artifact: i64,
+    hash: &str,
     role: Role,
 ) -> Result<(Vec<JobSummary>, bool), StoreError> {
-    let found = graph::jobs_with(tx, viewer, artifact, role, MAX_ROWS as i64 + 1).await?;
+    let found = graph::jobs_with(tx, viewer, hash, role, MAX_ROWS as i64 + 1).await?;
     let mut jobs = Vec::new();
     for (job, _) in found.iter().take(MAX_ROWS) {
         jobs.push(store::seen(tx, viewer, *job).await?);
@@ -157,14 +166,15 @@ pub(super) async fn artifact(
     Query(shown): Query<Shown>,
 ) -> Page {
     let viewer = visitor.viewer();
-    let (id, _) = crate::api::resolve_artifact(&app, viewer, &prefix).await?;
+    let hash = crate::api::resolve_artifact(&app, viewer, &prefix).await?;
     let bounds = shown.bounds();
-    let (artifact, walk, made, read) = in_read!(app.database, tx => async {
-        let artifact = contents::record(tx, viewer, id).await?;
-        let walk = graph::upstream(tx, viewer, id, bounds).await?;
-        let made = jobs_with(tx, viewer, id, Role::Output).await?;
-        let read = jobs_with(tx, viewer, id, Role::Input).await?;
-        Ok((artifact, walk, made, read))
+    let (artifact, walk, made, read, members) = in_read!(app.database, tx => async {
+        let artifact = contents::record(tx, viewer, &hash).await?;
+        let walk = graph::upstream(tx, viewer, &hash, bounds).await?;
+        let made = jobs_with(tx, viewer, &hash, Role::Output).await?;
+        let read = jobs_with(tx, viewer, &hash, Role::Input).await?;
+        let members = members(tx, viewer, &hash, shown.members).await?;
+        Ok((artifact, walk, made, read, members))
     }.await)?;
     let mut facts: Vec<Fact> = artifact
         .hashes
@@ -189,12 +199,32 @@ pub(super) async fn artifact(
         command: reproduce(&app, &artifact.hash),
         facts,
         session: artifact.session_hash.unwrap_or_default(),
+        members,
         picture: picture(&walk, chosen, bounds.depth),
         made: made.0.iter().map(job_row).collect(),
         more_made: made.1,
         read: read.0.iter().map(job_row).collect(),
         more_read: read.1,
     }))
+}
+
+/// The members of a collection from `start` on that there is room for; none of what is no collection.
+async fn members(
+    tx: &mut Transaction,
+    viewer: Viewer,
+    hash: &str,
+    start: usize,
+) -> Result<Part<FileRow>, StoreError> {
+    // Rows of less than a hundred bytes there are none.
+    let wanted = (FILES_ROOM / 100) as u64;
+    let found = match listings::part(tx, viewer, hash, start as u64, wanted).await {
+        Err(StoreError::NotFound) => Members::default(),
+        found => found?,
+    };
+    let rows = found.members.iter().map(member_row).collect();
+    let rows = Room::new(FILES_ROOM).fit(rows, FileRow::bytes);
+    let all = usize::try_from(found.files).unwrap_or(usize::MAX);
+    Ok(Part::of(rows, start.min(all), all, "members"))
 }
 
 /// The command that makes an artifact again.

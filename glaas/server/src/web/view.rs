@@ -2,6 +2,7 @@
 
 use glaas_api::artifacts::ArtifactRecord;
 use glaas_api::lineage::{JobSummary, LinkedFile};
+use glaas_api::members::Member;
 
 use super::room::escaped;
 use crate::clock;
@@ -163,6 +164,16 @@ pub(super) fn file_row(file: &LinkedFile) -> FileRow {
         hash: file.hash.clone(),
         size: size(file.size),
         note: cut(&notes.join("; "), 300),
+    }
+}
+
+pub(super) fn member_row(member: &Member) -> FileRow {
+    FileRow {
+        path: cut(member.path.shown(), 400),
+        short: short(&member.hash),
+        hash: member.hash.clone(),
+        size: size(member.size),
+        note: cut(member.more.note.as_deref().unwrap_or_default(), 300),
     }
 }
 

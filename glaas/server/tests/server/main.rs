@@ -5,6 +5,7 @@ mod browser;
 mod clients;
 mod encrypted;
 mod faults;
+mod listings;
 mod machine;
 mod pages;
 mod suite;
@@ -36,6 +37,16 @@ fn sqlite_keeps_and_finds() {
 #[test]
 fn postgres_keeps_and_finds() {
     on_postgres(suite::keeps_and_finds);
+}
+
+#[test]
+fn sqlite_lists_members() {
+    on_sqlite(listings::lists_members);
+}
+
+#[test]
+fn postgres_lists_members() {
+    on_postgres(listings::lists_members);
 }
 
 #[test]
