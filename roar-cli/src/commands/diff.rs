@@ -82,19 +82,16 @@ fn side(context: &Context, store: &Store, text: &OsString) -> Result<Side, Comma
         Target::Artifact(found) => {
             found.warn_if_changed(context);
             let FoundArtifact { artifact, asked } = found;
-            let (made, path) = match asked {
-                Some(asked) => {
-                    let made = store.producer_of(&artifact.hash, &asked.path, None, true)?;
-                    (made, Some(asked.path))
-                }
-                None => {
-                    let made = store.last_use(artifact.id, true)?;
-                    let known = match &made {
-                        None => store.last_use(artifact.id, false)?,
-                        made => made.clone(),
-                    };
-                    (made.map(|one| one.job.id), known.map(|one| one.path))
-                }
+            let (made, path) = if let Some(asked) = asked {
+                let made = store.producer_of(&artifact.hash, &asked.path, None, true)?;
+                (made, Some(asked.path))
+            } else {
+                let made = store.last_use(artifact.id, true)?;
+                let known = match &made {
+                    None => store.last_use(artifact.id, false)?,
+                    made => made.clone(),
+                };
+                (made.map(|one| one.job.id), known.map(|one| one.path))
             };
             let content = Content {
                 hash: artifact.hash,

@@ -28,16 +28,15 @@ pub(super) fn grouped<'a, T>(
     let mut known: HashMap<&RawString, usize> = HashMap::new();
     for file in files {
         let collection = collection_of(&file);
-        match collection.and_then(|met| known.get(&met.folder)) {
-            Some(at) => groups[*at].files.push(file),
-            None => {
-                if let Some(met) = collection {
-                    known.insert(&met.folder, groups.len());
-                }
-                let files = vec![file];
-                groups.push(Group { collection, files });
-            }
+        if let Some(at) = collection.and_then(|met| known.get(&met.folder)) {
+            groups[*at].files.push(file);
+            continue;
         }
+        if let Some(met) = collection {
+            known.insert(&met.folder, groups.len());
+        }
+        let files = vec![file];
+        groups.push(Group { collection, files });
     }
     groups
 }

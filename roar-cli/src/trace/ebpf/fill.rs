@@ -29,11 +29,11 @@ pub(super) fn fill(
     let words = layout_words(layout);
     let functions = object.functions.values_mut();
     for instruction in functions.flat_map(|function| function.instructions.iter_mut()) {
-        if let Some(at) = place_of_word(instruction) {
+        if let Some(at) = place_of_word(*instruction) {
             let word = words.get(at / size_of::<u32>());
             let word = word.ok_or_else(|| LoadError::Object(format!("no word at {at}")))?;
             instruction.imm = *word as i32;
-        } else if is_cast(instruction) {
+        } else if is_cast(*instruction) {
             instruction.set_src_reg(OF_KERNEL);
             instruction.imm = cast.ok_or(LoadError::NoCast)? as i32;
         }
@@ -42,12 +42,12 @@ pub(super) fn fill(
 }
 
 /// Where the word is that an instruction's number stands for, in bytes.
-fn place_of_word(instruction: &bpf_insn) -> Option<usize> {
+fn place_of_word(instruction: bpf_insn) -> Option<usize> {
     let number = instruction.imm as u32;
     let is_marked = instruction.code == MOVE_NUMBER && number & MARK == LAYOUT_WORD;
     is_marked.then_some((number & !MARK) as usize)
 }
 
-fn is_cast(instruction: &bpf_insn) -> bool {
+fn is_cast(instruction: bpf_insn) -> bool {
     instruction.code == CALL && instruction.src_reg() == 0 && instruction.imm == CAST_CALL as i32
 }
