@@ -108,9 +108,41 @@ fn what_rpm_says() {
         .iter()
         .find(|program| program["path"] == "/usr/bin/env");
     assert_eq!(env.expect("it ran")["package"], "shell-tools 2:9.1-3.test");
+    berkeley_says_the_same(&project, &database, &told);
     // A package that is gone is not remembered.
     rpm(&["-e", "--justdb", "shell-tools"]);
     assert_eq!(packages(&project, folders, "rpm"), BTreeMap::new());
+}
+
+/// The same headers in a database of rpm's before 2020, made by Berkeley DB itself: among them one
+/// that needs pages of its own, and the pair that tells the next package's number.
+fn berkeley_says_the_same(project: &Project, sqlite: &std::path::Path, version: &str) {
+    if !met(&[Need::Program("db5.3_load"), Need::Program("sqlite3")]) {
+        return;
+    }
+    let old = project.path("old");
+    std::fs::create_dir_all(&old).expect("a folder");
+    let mut headers = project.command("sqlite3");
+    headers
+        .arg(sqlite.join("rpmdb.sqlite"))
+        .arg("SELECT lower(hex(blob)) FROM Packages");
+    let header = Transcript::of(&mut headers).succeeds().stdout_text();
+    let text = format!(
+        "VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n 00000000\n 02000000\n \
+         01000000\n {}\nDATA=END\n",
+        header.trim()
+    );
+    project.write("old.dump", &text);
+    let dump = project.path("old.dump");
+    let file = dump.to_str().expect("text");
+    let made = old.join("Packages");
+    project.run("db5.3_load", ["-f", file, made.to_str().expect("text")]);
+    let folders = [old.to_str().expect("text"), "/var/lib/rpm"];
+    let found = packages(project, folders, "rpm");
+    assert_eq!(
+        found,
+        [("shell-tools".to_owned(), version.to_owned())].into()
+    );
 }
 
 /// In the form of Alpine's database, whose programs are not to be had here.

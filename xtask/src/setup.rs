@@ -141,6 +141,7 @@ const TEST: &[Want] = &[
     program("openmpi-bin", "mpirun"),
     // Databases of rpm are made by rpm.
     program("rpm", "rpm"),
+    program("db5.3-util", "db5.3_load"),
     package("python3-torch"),
     // The lineage server's tests: users sign with ssh-keygen.
     program("openssh-client", "ssh-keygen"),

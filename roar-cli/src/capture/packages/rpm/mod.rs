@@ -1,6 +1,7 @@
-//! rpm's database: the headers of all packages, in a SQLite database (`rpmdb.sqlite`) or in rpm's own
-//! form (`Packages.db`). The form before them (Berkeley DB, up to Red Hat 8) is not read.
+//! rpm's database: the headers of all packages, in a SQLite database (`rpmdb.sqlite`), in rpm's own
+//! form (`Packages.db`), or in the form before them (`Packages`, Berkeley DB, up to Red Hat 8).
 
+mod bdb;
 mod header;
 mod ndb;
 
@@ -14,12 +15,13 @@ const FOLDERS: &[&str] = &["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
 
 const SQLITE: &str = "rpmdb.sqlite";
 const NDB: &str = "Packages.db";
+const BDB: &str = "Packages";
 
 /// The database of this machine.
 pub(super) fn database() -> Option<PathBuf> {
     let files = FOLDERS.iter().flat_map(|folder| {
         let folder = Path::new(folder);
-        [folder.join(SQLITE), folder.join(NDB)]
+        [SQLITE, NDB, BDB].map(|name| folder.join(name))
     });
     files.into_iter().find(|file| file.is_file())
 }
@@ -41,6 +43,11 @@ pub(super) fn packages(database: &Path) -> Vec<Listed> {
     if database.ends_with(NDB) {
         let bytes = std::fs::read(database).unwrap_or_default();
         return ndb::headers(&bytes).filter_map(read).collect();
+    }
+    if database.ends_with(BDB) {
+        let bytes = std::fs::read(database).unwrap_or_default();
+        let headers = bdb::headers(&bytes);
+        return headers.iter().filter_map(|header| read(header)).collect();
     }
     in_sqlite(database, read).unwrap_or_default()
 }
