@@ -71,7 +71,7 @@ fn what_is_read_and_gone_is_hashed_before() {
         let expected = blake3::hash(content.as_bytes()).to_hex();
         let mut run = user.roar_command();
         Transcript::of(run.args(["run", "--tracer", "seccomp", "sh", "-c", script])).succeeds();
-        let record = Record::of(&project, "@1");
+        let record = Record::newest(&project);
         let input = record.entry("inputs", &project.path("in"));
         assert_eq!(input["hash"], expected.as_str(), "{script}");
     }

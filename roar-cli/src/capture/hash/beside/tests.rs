@@ -81,7 +81,7 @@ fn content(beside: &Beside) -> (CacheKey, Hashes) {
     loop {
         match beside.found.recv_timeout(LONG).expect("something is found") {
             Found::Content(key, hashes) => return (key, hashes),
-            Found::State(..) => {}
+            Found::State(..) | Found::Told(..) => {}
         }
     }
 }
@@ -105,6 +105,34 @@ fn what_is_read_is_hashed_and_its_state_remembered() {
     // In place: the state is gone, its hash is known.
     fs::write(&path, "after").expect("written");
     assert_ne!(open::look(&path).expect("there"), key);
+}
+
+#[test]
+fn what_the_tracer_hashed_is_taken_over() {
+    let folder = folder();
+    let path = file(&folder, "input", b"before");
+    let beside = without_cache();
+    let EventKind::Touched { file: seen, .. } = touched(&path, Access::OpenedRead).kind else {
+        unreachable!("made above");
+    };
+    // By now there is nothing to read.
+    fs::remove_file(&path).expect("removed");
+    beside.see(&event(EventKind::Content {
+        file: seen.clone(),
+        blake3: *blake3::hash(b"before").as_bytes(),
+    }));
+    let all = beside.finish();
+    let told = |stamp| {
+        all.told(seen.id.expect("it has one"), stamp)
+            .map(|known| known.hashes)
+    };
+    let stamp = FileStamp::from(&seen);
+    assert_eq!(told(stamp), Some(hash_of(b"before")));
+    let later = FileStamp {
+        ctime_ns: stamp.ctime_ns + 1,
+        ..stamp
+    };
+    assert_eq!(told(later), None);
 }
 
 #[test]
