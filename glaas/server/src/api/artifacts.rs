@@ -148,6 +148,7 @@ pub(super) async fn show_public(
 
 /// Which part of a list is wanted.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Part {
     /// How many to leave out.
     offset: Option<u64>,
