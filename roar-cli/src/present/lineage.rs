@@ -1,4 +1,4 @@
-//! Where a content came from: as a list of jobs and as JSON; [`super::why`] has it in plain words.
+//! Where a content came from: as a list of jobs and as JSON; `present::why` has it in plain words.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
