@@ -33,6 +33,12 @@ pub(super) fn fill(
             let word = words.get(at / size_of::<u32>());
             let word = word.ok_or_else(|| LoadError::Object(format!("no word at {at}")))?;
             instruction.imm = *word as i32;
+        } else if instruction.imm as u32 & MARK == LAYOUT_WORD {
+            // A compiler that writes such numbers in another way would have them go in unfilled.
+            let code = instruction.code;
+            return Err(LoadError::Object(format!(
+                "a word in instruction {code:#x}"
+            )));
         } else if is_cast(*instruction) {
             instruction.set_src_reg(OF_KERNEL);
             instruction.imm = cast.ok_or(LoadError::NoCast)? as i32;
