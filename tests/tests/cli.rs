@@ -180,6 +180,26 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
+/// A disk that is full: what a script asked for is not all there, and its status says so.
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let project = Project::new();
+    for arguments in [&["man"][..], &["dag", "--json"], &["completion", "bash"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = project.roar_command();
+        let child = command
+            .args(arguments)
+            .stdout(full.expect("every Linux has it"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("roar can be started");
+        let output = child.wait_with_output();
+        Transcript::from(output.expect("a child can be waited for"))
+            .exits(1)
+            .says("cannot write to stdout");
+    }
+}
+
 /// Colours and questions are for terminals; JSON has none even there.
 #[test]
 fn json_on_a_terminal_is_plain() {

@@ -119,6 +119,8 @@ pub fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     let timings = timing::Timing::asked(&cli.command, began_ns);
     let code = match dispatch(cli.command, &mut context) {
+        // What a script asked for is not all there.
+        Ok(code) if code == ExitCode::SUCCESS && context.ui.has_failed() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
             context.ui.error(&error);

@@ -12,6 +12,8 @@ use crate::error::CommandError;
 #[derive(Debug)]
 pub struct Ui {
     stdout_closed: bool,
+    /// Data was lost that somebody still wanted.
+    stdout_failed: bool,
 }
 
 impl Ui {
@@ -19,7 +21,13 @@ impl Ui {
     pub fn from_environment() -> Self {
         Self {
             stdout_closed: false,
+            stdout_failed: false,
         }
+    }
+
+    /// Whether data could not be written, though nobody had closed the pipe: a full disk.
+    pub fn has_failed(&self) -> bool {
+        self.stdout_failed
     }
 
     /// Writes data (a listing, JSON) to stdout, without colour where that is not wanted.
@@ -42,6 +50,7 @@ impl Ui {
         if let Err(error) = written {
             self.stdout_closed = true;
             if error.kind() != io::ErrorKind::BrokenPipe {
+                self.stdout_failed = true;
                 self.note(&format!("cannot write to stdout: {error}"));
             }
         }
