@@ -440,12 +440,15 @@ impl Worker {
             let content = digest::digest(source, &self.wanted, false)?;
             let after = open::state(&opened.file)?;
             let is_whole = after == *key && content.size_bytes == key.size_bytes;
-            Ok(is_whole.then_some(content.hashes))
+            Ok(is_whole.then_some((content.hashes, opened)))
         });
         let outcome = match result {
-            Ok(Some(hashes)) => {
+            Ok(Some((hashes, opened))) => {
                 self.known.insert(*key);
                 self.tell(Found::Content(*key, hashes));
+                // Only now: whoever watches for the file to be closed may write over it, and end,
+                // before this thread, which takes only what nobody else wants, goes on.
+                drop(opened);
                 Outcome::Done
             }
             Ok(None) | Err(Unhashed::Interrupted) => Outcome::Unsettled,
