@@ -23,7 +23,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub struct Plan {
 
 /// The thread at work, as seen from the one that sees the events.
 pub struct Beside {
-    candidates: SyncSender<Candidate>,
+    candidates: Sender<Candidate>,
     found: Receiver<Found>,
     /// For what a tracer hashed itself.
     told: Option<Sender<Found>>,
@@ -110,7 +110,8 @@ struct Candidate {
 impl Beside {
     /// Starts the thread; none where no thread can be had.
     pub fn start(plan: Plan) -> Option<Self> {
-        let (candidates, queue) = mpsc::sync_channel(QUEUE);
+        // `queued` bounds it; a channel with a bound of its own touches all of its memory at once.
+        let (candidates, queue) = mpsc::channel();
         let (found_sender, found) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         shared.done_bytes.store(u64::MAX, Ordering::Relaxed);
@@ -174,9 +175,9 @@ impl Beside {
             path: path.clone(),
             read,
         };
-        if self.candidates.try_send(candidate).is_ok() {
-            self.shared.queued.fetch_add(1, Ordering::Relaxed);
-        }
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        // Nobody is left to take it where the thread has ended, at the end of the run.
+        drop(self.candidates.send(candidate));
     }
 
     /// Ends the work and gives what was found. A file of which more than half is hashed is waited
