@@ -7,6 +7,7 @@
 //! What it cannot know: a secret without a known shape that stands under an innocent name. For
 //! that the user has `registration.omit.*`.
 
+mod anchors;
 mod arguments;
 mod detectors;
 mod names;
@@ -14,9 +15,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexSet};
-use std::sync::LazyLock;
 
 use detectors::{DETECTORS, Detector, Form};
 
@@ -31,6 +30,10 @@ const LISTED: &str = "listed-value";
 const PATTERN: &str = "listed-pattern";
 /// The detector of values whose name says that they are secret.
 const NAMED: &str = "named-secret";
+
+/// Texts up to this length are searched without an automaton, which takes half a millisecond to
+/// make: more than a command line is worth.
+const SHORT_BYTES: usize = 4096;
 
 /// What the user wants hidden, and what not (`registration.omit.*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,23 +206,11 @@ impl Span {
 /// The detectors one of whose anchors occurs: most texts have none, and then no regular
 /// expression is compiled.
 fn candidates(text: &[u8]) -> impl Iterator<Item = &'static Detector> {
-    static ANCHORS: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
-        let anchors = DETECTORS
-            .iter()
-            .enumerate()
-            .flat_map(|(index, detector)| detector.anchors.iter().map(move |text| (index, text)));
-        let (owners, texts): (Vec<usize>, Vec<&&str>) = anchors.unzip();
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(texts)
-            .expect("anchors are few and short");
-        (automaton, owners)
-    });
-    let (automaton, owners) = &*ANCHORS;
-    let mut met = [false; DETECTORS.len()];
-    for anchor in automaton.find_overlapping_iter(text) {
-        met[owners[anchor.pattern().as_usize()]] = true;
-    }
+    let met = if text.len() <= SHORT_BYTES {
+        anchors::met_in_short(text)
+    } else {
+        anchors::met_in_long(text)
+    };
     DETECTORS
         .iter()
         .zip(met)
