@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +36,54 @@ pub struct Notes {
 struct Note {
     state: String,
     document: Arc<Vec<u8>>,
+}
+
+/// A document of which parts are read.
+#[derive(Debug)]
+pub struct Document(Parts);
+
+#[derive(Debug)]
+enum Parts {
+    Held(Arc<Vec<u8>>),
+    /// Once in its place a note is never written to, only replaced; this stays the one it was.
+    #[cfg(unix)]
+    Kept {
+        file: fs::File,
+        start: u64,
+        length: u64,
+    },
+}
+
+impl Document {
+    /// The bytes of a part; none where the document does not have all of them.
+    pub fn part(&self, at: u64, length: usize) -> Option<Vec<u8>> {
+        match &self.0 {
+            Parts::Held(document) => {
+                let rest = document.get(usize::try_from(at).ok()?..)?;
+                Some(rest.get(..length)?.to_vec())
+            }
+            #[cfg(unix)]
+            Parts::Kept {
+                file,
+                start,
+                length: whole,
+            } => {
+                // Asked first: a damaged document may want more than there is memory.
+                if at.checked_add(length as u64)? > *whole {
+                    return None;
+                }
+                let mut part = vec![0; length];
+                std::os::unix::fs::FileExt::read_exact_at(file, &mut part, start + at).ok()?;
+                Some(part)
+            }
+        }
+    }
+}
+
+impl From<Vec<u8>> for Document {
+    fn from(document: Vec<u8>) -> Self {
+        Self(Parts::Held(Arc::new(document)))
+    }
 }
 
 impl Notes {
@@ -71,6 +119,33 @@ impl Notes {
         let document = Arc::new(document);
         self.hold(source, state, &document);
         Some(document)
+    }
+
+    /// As [`Self::recall`], of a document that is long, and of which little will be read.
+    pub fn recall_in_parts(&self, source: &Path, state: &str) -> Option<Document> {
+        let held = |notes: &Self| {
+            let document = Arc::clone(&notes.lock().get(source)?.document);
+            Some(Document(Parts::Held(document)))
+        };
+        if self.lock().get(source).is_some_and(|n| n.state == state) {
+            return held(self);
+        }
+        #[cfg(unix)]
+        {
+            let mut file = self.open(source, state)?;
+            let start = file.stream_position().ok()?;
+            let length = file.metadata().ok()?.len().saturating_sub(start);
+            Some(Document(Parts::Kept {
+                file,
+                start,
+                length,
+            }))
+        }
+        #[cfg(not(unix))]
+        {
+            self.recall(source, state)?;
+            held(self)
+        }
     }
 
     /// Whether something is known of a source in this state; far cheaper than to recall it.
@@ -256,6 +331,13 @@ mod tests {
             assert_eq!(notes.recall(source, "1:3"), None);
             assert!(notes.knows(source, "1:2"));
             assert!(!notes.knows(source, "1:") && !notes.knows(source, "1:3"));
+            let document = notes.recall_in_parts(source, "1:2").expect("it is known");
+            assert_eq!(document.part(0, 3).as_deref(), Some(&b"a\nb"[..]));
+            assert_eq!(document.part(2, 1).as_deref(), Some(&b"b"[..]));
+            for (at, length) in [(0, 4), (3, 1), (u64::MAX, 1), (0, usize::MAX)] {
+                assert_eq!(document.part(at, length), None, "{at} {length}");
+            }
+            assert!(notes.recall_in_parts(source, "1:3").is_none());
             assert_eq!(notes.recall(source, "1:2\na"), None);
             assert_eq!(notes.recall(Path::new("/other"), "1:2"), None);
         }

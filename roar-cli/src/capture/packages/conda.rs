@@ -35,7 +35,7 @@ pub(super) fn packages(files: &[UsedFile], notes: &Notes) -> BTreeMap<String, St
         let index = indexes
             .entry(environment)
             .or_insert_with_key(|environment| index(environment, notes));
-        index.as_ref()?.owner(&below).cloned()
+        index.as_ref()?.owner(&below)
     });
     owned.collect()
 }

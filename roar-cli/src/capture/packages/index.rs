@@ -1,15 +1,17 @@
 //! An index over all files of a package database: which package owns a path.
 //!
-//! A whole system has some hundred thousand paths. They are kept as hashes, twelve bytes a path, in
-//! order, so that an index is read at once and searched without being parsed. Two of a million paths
-//! share 64 bits of BLAKE3 with a chance of one in 37 million.
+//! A whole system has some hundred thousand paths, and a run asks for a few of them. They are kept as
+//! hashes, twelve bytes a path, in order; a table tells where those with the same first byte stand, so
+//! that little is read, and nothing is parsed. Two of a million paths share 64 bits of BLAKE3 with a
+//! chance of one in 37 million.
 
+use std::cell::OnceCell;
 use std::path::Path;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::Notes;
+use crate::capture::notes::Document;
 
 /// A package and its version.
 pub(super) type Package = (String, String);
@@ -19,20 +21,25 @@ pub(super) type Package = (String, String);
 pub(super) type Listed = (Package, Vec<u64>);
 
 /// The owners of paths.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Index {
-    /// The form, the length of the packages' text, that text (`name TAB version` a line), the entries.
-    document: Arc<Vec<u8>>,
-    packages: Vec<Package>,
-    /// Where the entries begin.
-    start: usize,
+    /// The form, the length of the packages' text, the table, that text, the entries.
+    document: Document,
+    /// `name TAB version` a line.
+    packages: String,
+    /// How many entries there are up to those that begin with a byte, and behind the last.
+    table: [u32; BEGINNINGS + 1],
+    /// What was read of the entries, by their first byte.
+    read: [OnceCell<Vec<u8>>; BEGINNINGS],
 }
 
-const FORM: &[u8; 8] = b"owners 4";
-const HEAD: usize = FORM.len() + 4;
+const FORM: &[u8; 8] = b"owners 5";
+const BEGINNINGS: usize = 256;
+const TABLE_BYTES: usize = (BEGINNINGS + 1) * 4;
+const HEAD: usize = FORM.len() + 4 + TABLE_BYTES;
 
 /// The first eight bytes are the path's hash (big-endian, so that they are in its order), the others
-/// the package's place in the list.
+/// where the package's line begins.
 const ENTRY: usize = 12;
 
 impl Index {
@@ -43,69 +50,94 @@ impl Index {
         state: &str,
         make: impl FnOnce() -> Vec<Listed>,
     ) -> Self {
-        let known = notes.recall(source, state).and_then(Self::parse);
+        let known = notes.recall_in_parts(source, state).and_then(Self::read);
         known.unwrap_or_else(|| {
-            let made = Self::make(make());
-            notes.learn(source, state, &made.document);
-            made
+            let made = document(make());
+            notes.learn(source, state, &made);
+            Self::read(made.into()).unwrap_or_default()
         })
     }
 
-    /// An index over packages and their files. Of several owners one is taken.
-    pub(super) fn make(packages: Vec<Listed>) -> Self {
-        let mut entries: Vec<(u64, u32)> = packages
-            .iter()
-            .zip(0..)
-            .flat_map(|((_, paths), place)| paths.iter().map(move |path| (*path, place)))
-            .collect();
-        entries.par_sort_unstable();
-        entries.dedup_by_key(|(hash, _)| *hash);
-        let packages: Vec<Package> = packages.into_iter().map(|(package, _)| package).collect();
-        let mut text = String::new();
-        for (name, version) in &packages {
-            text.extend([name, "\t", version, "\n"]);
+    fn read(document: Document) -> Option<Self> {
+        let head = document.part(0, HEAD)?;
+        let (length, table) = head.strip_prefix(FORM)?.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let mut counts = [0; BEGINNINGS + 1];
+        for (count, bytes) in counts.iter_mut().zip(table.as_chunks().0) {
+            *count = u32::from_le_bytes(*bytes);
         }
-        let mut document = Vec::with_capacity(HEAD + text.len() + entries.len() * ENTRY);
-        document.extend_from_slice(FORM);
-        document.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        document.extend_from_slice(text.as_bytes());
-        for (hash, place) in entries {
-            document.extend_from_slice(&hash.to_be_bytes());
-            document.extend_from_slice(&place.to_le_bytes());
-        }
-        Self {
-            document: Arc::new(document),
-            packages,
-            start: HEAD + text.len(),
-        }
-    }
-
-    fn parse(document: Arc<Vec<u8>>) -> Option<Self> {
-        let head = document.get(..HEAD)?.strip_prefix(FORM)?;
-        let length = u32::from_le_bytes(head.try_into().ok()?) as usize;
-        let start = HEAD + length;
-        let text = std::str::from_utf8(document.get(HEAD..start)?).ok()?;
-        let packages = text.lines().map(|line| {
-            let (name, version) = line.split_once('\t')?;
-            Some((name.to_owned(), version.to_owned()))
-        });
-        Some(Self {
-            packages: packages.collect::<Option<_>>()?,
-            start,
+        let packages = String::from_utf8(document.part(HEAD as u64, length)?).ok()?;
+        let index = Self {
             document,
-        })
+            packages,
+            table: counts,
+            read: [const { OnceCell::new() }; BEGINNINGS],
+        };
+        let is_whole = index.table.is_sorted() && index.entries(BEGINNINGS - 1).is_some();
+        is_whole.then_some(index)
+    }
+
+    /// The entries whose hash begins with a byte.
+    fn entries(&self, first: usize) -> Option<Vec<u8>> {
+        let (from, to) = (self.table[first] as usize, self.table[first + 1] as usize);
+        let at = HEAD + self.packages.len() + from * ENTRY;
+        self.document.part(at as u64, (to - from) * ENTRY)
     }
 
     /// The owner of a path.
-    pub(super) fn owner(&self, path: &str) -> Option<&Package> {
-        let entries = self.document.get(self.start..)?.as_chunks::<ENTRY>().0;
+    pub(super) fn owner(&self, path: &str) -> Option<Package> {
         let wanted = hash(path).to_be_bytes();
+        let first = usize::from(wanted[0]);
+        let entries = self.read[first].get_or_init(|| self.entries(first).unwrap_or_default());
+        let entries = entries.as_chunks::<ENTRY>().0;
         let place = entries
             .binary_search_by(|entry| entry[..wanted.len()].cmp(&wanted))
             .ok()?;
         let [.., a, b, c, d] = entries[place];
-        self.packages.get(u32::from_le_bytes([a, b, c, d]) as usize)
+        let line = self
+            .packages
+            .get(u32::from_le_bytes([a, b, c, d]) as usize..)?;
+        let (name, version) = line.lines().next()?.split_once('\t')?;
+        Some((name.to_owned(), version.to_owned()))
     }
+}
+
+impl Default for Index {
+    /// The owners of nothing.
+    fn default() -> Self {
+        Self {
+            document: Vec::new().into(),
+            packages: String::new(),
+            table: [0; BEGINNINGS + 1],
+            read: [const { OnceCell::new() }; BEGINNINGS],
+        }
+    }
+}
+
+/// An index as it is kept. Of several owners one is taken.
+fn document(packages: Vec<Listed>) -> Vec<u8> {
+    let mut text = String::new();
+    let mut entries = Vec::new();
+    for ((name, version), paths) in packages {
+        let line = text.len() as u32;
+        entries.extend(paths.into_iter().map(|path| (path, line)));
+        text.extend([&name, "\t", &version, "\n"]);
+    }
+    entries.par_sort_unstable();
+    entries.dedup_by_key(|(hash, _)| *hash);
+    let mut document = Vec::with_capacity(HEAD + text.len() + entries.len() * ENTRY);
+    document.extend_from_slice(FORM);
+    document.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    for first in 0..=BEGINNINGS as u64 {
+        let before = entries.partition_point(|(hash, _)| hash >> 56 < first);
+        document.extend_from_slice(&(before as u32).to_le_bytes());
+    }
+    document.extend_from_slice(text.as_bytes());
+    for (hash, line) in entries {
+        document.extend_from_slice(&hash.to_be_bytes());
+        document.extend_from_slice(&line.to_le_bytes());
+    }
+    document
 }
 
 /// The hash that stands for a path.
@@ -159,7 +191,7 @@ mod tests {
         for index in [&made, &again] {
             for n in 0..50 {
                 let found = index.owner(&format!("/usr/lib/{n}/39"));
-                assert_eq!(found, Some(&package(&n.to_string())));
+                assert_eq!(found, Some(package(&n.to_string())));
             }
             for path in ["", "/", "/usr/lib/50/1", "/usr/lib/1"] {
                 assert_eq!(index.owner(path), None, "{path}");
@@ -167,10 +199,11 @@ mod tests {
         }
         let emptied = Index::of(&notes, source, "2", Vec::new);
         assert_eq!(emptied.owner("/usr/lib/1/1"), None);
-        for length in 0..made.start {
-            assert!(Index::parse(Arc::new(made.document[..length].to_vec())).is_none());
+        let whole = document((0..9).map(|n| (package("p"), vec![n << 61 | n])).collect());
+        for length in 0..whole.len() {
+            assert!(Index::read(whole[..length].to_vec().into()).is_none());
         }
-        assert!(Index::parse(made.document.clone()).is_some());
+        assert!(Index::read(whole.into()).is_some());
     }
 
     #[test]

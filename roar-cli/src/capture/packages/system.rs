@@ -57,7 +57,7 @@ pub(super) fn owners(files: &[UsedFile], notes: &Notes) -> Owners {
         .filter(|file| FOLDERS.iter().any(|folder| file.path.starts_with(folder)));
     let by_path = of_system.filter_map(|file| {
         let path = asked(&file.path);
-        let owner = index.owner(path.to_str()?)?.clone();
+        let owner = index.owner(path.to_str()?)?;
         Some((path, owner))
     });
     Owners {
