@@ -228,6 +228,7 @@ pub(super) const PRINTING_MACROS: &[&str] = &["dbg", "eprint", "eprintln", "prin
 pub(super) const UNSAFE: &[(&str, &str)] = &[
     ("roar-cli", "privilege"),
     ("roar-cli", "trace::sys"),
+    ("roar-cli", "trace::ebpf::ring"),
     ("roar-cli", "trace::ebpf::sys"),
     ("roar-cli", "trace::seccomp::sys"),
     ("roar-ebpf", ""),

@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use roar_common::{lost, names};
 
 use super::backlog::Backlog;
 use super::load::{KernelLog, LOG_MAP, LoadError, PROGRAMS, URING, damaged, missing, refused};
+use super::ring::Ring;
 use super::sys;
 
 /// What is left in hand once everything is loaded and attached, in plain descriptors: they can
@@ -96,7 +97,11 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Opens the maps for reading. Needs no capability from Linux 5.19 on; before, bpf(2) is
     /// closed to ordinary users where kernel.unprivileged_bpf_disabled is set.
-    pub(super) fn from_parts(parts: Parts, log: Option<KernelLog>) -> Result<Self, LoadError> {
+    pub(super) fn from_parts(
+        parts: Parts,
+        ring_bytes: u32,
+        log: Option<KernelLog>,
+    ) -> Result<Self, LoadError> {
         let Parts {
             events,
             lost,
@@ -113,11 +118,11 @@ impl Loaded {
             }
             _ => None,
         };
-        let events_fd = events.try_clone().map_err(refused("dup", names::EVENTS))?;
+        let ring = Ring::new(events.as_fd(), ring_bytes as usize);
         Ok(Self {
-            events: Backlog::new(RingBuf::try_from(map(events)?).map_err(damaged)?),
+            events: Backlog::new(ring.map_err(refused("mmap", names::EVENTS))?),
             lost: PerCpuArray::try_from(map(lost)?).map_err(damaged)?,
-            events_fd,
+            events_fd: events,
             cgroup,
             follows_uring,
             log,
@@ -129,7 +134,6 @@ impl Loaded {
 
     /// The ring buffer's descriptor.
     pub(super) fn events_descriptor(&self) -> BorrowedFd<'_> {
-        // aya's RingBuf offers the raw descriptor only; the map inside it owns one.
         self.events_fd.as_fd()
     }
 

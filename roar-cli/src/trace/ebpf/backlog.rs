@@ -9,8 +9,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use aya::maps::{MapData, RingBuf};
 use rustix::event::epoll;
+
+use super::ring::Ring;
 
 /// The most bytes that wait here; what comes then fills the ring, and is counted there when lost.
 const MOST_BYTES: usize = 1 << 30;
@@ -23,7 +24,7 @@ pub(super) struct Backlog {
 }
 
 struct Shared {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     records: Records,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Records {
 
 impl Backlog {
     /// A backlog of a ring that nobody reads yet but who asks.
-    pub(super) fn new(ring: RingBuf<MapData>) -> Self {
+    pub(super) fn new(ring: Ring) -> Self {
         let records = Records::default();
         Self {
             shared: Arc::new(Mutex::new(Shared { ring, records })),
@@ -89,10 +90,9 @@ impl Drop for Backlog {
 impl Shared {
     fn pull(&mut self) {
         while self.records.bytes.len() < MOST_BYTES {
-            let Some(record) = self.ring.next() else {
+            if self.ring.next_into(&mut self.records.bytes).is_none() {
                 return;
-            };
-            self.records.bytes.extend_from_slice(&record);
+            }
             self.records.ends.push(self.records.bytes.len());
         }
     }

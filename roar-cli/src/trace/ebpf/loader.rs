@@ -189,7 +189,7 @@ pub(super) fn ask(path: &Path, cookie: u64, ring_bytes: u32) -> Result<Loaded, L
     match answer[..length].split_first() {
         Some((&DONE, [follows_uring])) => {
             let parts = Parts::from_descriptors(descriptors, *follows_uring != 0)?;
-            Loaded::from_parts(parts, None)
+            Loaded::from_parts(parts, ring_bytes, None)
         }
         Some((&OTHER_VERSION, _)) => Err(LoaderError::OtherVersion {
             path: path.to_owned(),

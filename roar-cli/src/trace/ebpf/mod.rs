@@ -22,6 +22,7 @@ mod named;
 mod network;
 mod places;
 mod refusal;
+mod ring;
 mod sys;
 mod text;
 mod translate;
@@ -98,7 +99,7 @@ impl EbpfTracer {
             ..config(cookie, sizes.ring_bytes)
         };
         let parts = load::load(&config, sizes, log.is_some())?;
-        let loaded = Loaded::from_parts(parts, log)?;
+        let loaded = Loaded::from_parts(parts, sizes.ring_bytes, log)?;
         if let Some(cgroup) = cgroup {
             // roar may be in that cgroup itself.
             super::sys::prctl_unknown(REGISTER_PRCTL, cookie, role::OBSERVER);

@@ -2,14 +2,14 @@
 //!
 //! aya's own loader parses the kernel's whole type information before it does anything
 //! (about 20 ms, see `btf.rs`); everything but these few calls is still aya's: the object
-//! parser, the relocations, the maps and the ring buffer.
+//! parser, the relocations and the maps.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper for these commands")]
 
 use std::ffi::CStr;
 use std::io;
 use std::mem;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -52,7 +52,57 @@ pub(super) struct Mapping {
     length: usize,
 }
 
-// SAFETY: read-only memory that no thread owns.
+/// How memory is mapped.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mapped {
+    /// Nobody changes it.
+    Constant,
+    /// The kernel changes it.
+    ToRead,
+    /// So may this process.
+    ToWrite,
+}
+
+impl Mapping {
+    /// Maps a part of what a descriptor is open on.
+    pub(super) fn new(
+        descriptor: BorrowedFd<'_>,
+        offset: usize,
+        length: usize,
+        mapped: Mapped,
+    ) -> io::Result<Self> {
+        let (access, flags) = match mapped {
+            Mapped::Constant => (libc::PROT_READ, libc::MAP_PRIVATE),
+            Mapped::ToRead => (libc::PROT_READ, libc::MAP_SHARED),
+            Mapped::ToWrite => (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED),
+        };
+        let file = descriptor.as_raw_fd();
+        // SAFETY: a new mapping, at no address that is in use.
+        let address = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                access,
+                flags,
+                file,
+                offset as libc::off_t,
+            )
+        };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(address.cast())
+            .map(|address| Self { address, length })
+            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    /// Where it begins.
+    pub(super) fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+}
+
+// SAFETY: memory that no thread owns; whoever writes to it, or reads what is written, uses atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -69,21 +119,9 @@ impl Drop for Mapping {
 pub(super) fn read_or_map(path: &Path) -> io::Result<Bytes> {
     let file = std::fs::File::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    // SAFETY: a new private mapping, for reading only.
-    let address = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            length,
-            libc::PROT_READ,
-            libc::MAP_PRIVATE,
-            file.as_raw_fd(),
-            0,
-        )
-    };
-    if address != libc::MAP_FAILED
-        && let Some(address) = NonNull::new(address.cast())
-    {
-        return Ok(Bytes::Mapped(Mapping { address, length }));
+    // Refused before Linux 6.16.
+    if let Ok(mapping) = Mapping::new(file.as_fd(), 0, length, Mapped::Constant) {
+        return Ok(Bytes::Mapped(mapping));
     }
     std::fs::read(path).map(Bytes::Read)
 }
