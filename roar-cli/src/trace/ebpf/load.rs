@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
-use aya_obj::{Features, Object, ProgramSection};
+use aya_obj::{Features, Function, Object, ProgramSection};
 use roar_common::{ANY_OWNER, Config, KernelLayout, UringLayout, handler, names};
 
 use super::Sizes;
@@ -222,17 +224,23 @@ fn load_with(reads: Reads, config: &Config, sizes: Sizes, debug: bool) -> Result
     let uring = uring_programs(&types).filter(|_| layout.uring != UringLayout::default());
     let follows_uring = uring.is_some();
     let hooks: Vec<_> = uring.into_iter().flatten().chain(PROGRAMS).collect();
-    let verify = |name: &str| {
-        let _phase = timings::phase(format!("verify {name}"));
+    let code = |name: &&'static str| {
         let program = object
             .programs
-            .get(name)
+            .get(*name)
             .filter(|program| matches!(program.section, ProgramSection::RawTracePoint))
             .ok_or_else(|| LoadError::Object(format!("no program {name}")))?;
         let function = object
             .functions
             .get(&program.function_key())
             .ok_or_else(|| LoadError::Object(format!("no code for {name}")))?;
+        Ok((*name, program, function))
+    };
+    let names = HANDLERS.iter().chain(hooks.iter().map(|(name, _)| name));
+    let codes: Vec<_> = names.map(code).collect::<Result<_, LoadError>>()?;
+    let length = |(_, _, function): &(_, _, &Function)| function.instructions.len();
+    let mut programs = side_by_side(&codes, length, |(name, program, function)| {
+        let _phase = timings::phase(format!("verify {name}"));
         load_program(&sys::ProgramSpec {
             name,
             license: &program.license,
@@ -241,22 +249,6 @@ fn load_with(reads: Reads, config: &Config, sizes: Sizes, debug: bool) -> Result
             func_info: &function.func_info.func_info_bytes(),
             func_info_record: function.func_info_rec_size,
         })
-    };
-    // The kernel verifies programs of different threads side by side.
-    let mut programs: Vec<OwnedFd> = std::thread::scope(|scope| {
-        let verify = &verify;
-        let names = HANDLERS.iter().chain(hooks.iter().map(|(name, _)| name));
-        // The last takes longest, and begins first.
-        let mut at_work: Vec<_> = names
-            .rev()
-            .map(|name| scope.spawn(move || verify(name)))
-            .collect();
-        at_work.reverse();
-        let joined = at_work.into_iter().map(|thread| {
-            let failed = |_| LoadError::Object("a loading thread failed".into());
-            thread.join().map_err(failed)?
-        });
-        joined.collect::<Result<_, _>>()
     })?;
     let _phase = timings::phase("attach");
     let hooking = programs.split_off(HANDLERS.len());
@@ -279,6 +271,38 @@ fn load_with(reads: Reads, config: &Config, sizes: Sizes, debug: bool) -> Result
         links,
         follows_uring,
     })
+}
+
+/// Does all of it, on as many threads as there are processors, the longest first: the kernel
+/// verifies programs of different threads at the same time.
+fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    length: impl Fn(&T) -> usize,
+    work: impl Fn(&T) -> Result<R, LoadError> + Sync,
+) -> Result<Vec<R>, LoadError> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(length(&items[*index])));
+    let taken = AtomicUsize::new(0);
+    let next = || order.get(taken.fetch_add(1, Ordering::Relaxed)).copied();
+    let share = || {
+        let mine = std::iter::from_fn(next);
+        let done = mine.map(|index| (index, work(&items[index])));
+        done.collect::<Vec<_>>()
+    };
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..processors.min(items.len()))
+            .map(|_| scope.spawn(share))
+            .collect();
+        let mut done = share();
+        for other in others {
+            let failed = |_| LoadError::Object("a loading thread failed".into());
+            done.extend(other.join().map_err(failed)?);
+        }
+        Ok::<_, LoadError>(done)
+    })?;
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What the kernel's types say.
