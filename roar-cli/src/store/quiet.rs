@@ -30,6 +30,9 @@ impl Store {
             let Some(job) = self.job_in_brief(job_id)? else {
                 return Ok(false);
             };
+            if job.files == 0 {
+                return Ok(true);
+            }
             // Only one session takes jobs at a time: one's jobs follow each other.
             let first = "SELECT min(id) FROM jobs WHERE session_id = ?1";
             let session = InSession {
