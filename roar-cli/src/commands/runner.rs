@@ -231,6 +231,8 @@ impl<'a> Runner<'a> {
                 format!("cannot block signals: {error}"),
             ))
         })?;
+        // Nobody waits for it.
+        drop(store.shorten_log_beside(trace::step_back));
         let beside = Beside::start(beside_plan(project, settings, &facts, &algorithms));
         let mut packages = LookAhead::start(notes);
         drop(phase);
@@ -328,6 +330,9 @@ impl<'a> Runner<'a> {
                     observing.verbose,
                 );
                 again::tell_consequences(context, store, asked, &stored, *quiet);
+                if let Err(error) = store.shorten_log() {
+                    context.ui.warning(&error.to_string());
+                }
                 if stored.record.completeness.lost_total() > 0
                     && settings.tracer.on_loss == OnLoss::Fail
                     && status == 0

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::error::StoreError;
+use super::log::LONG_BYTES;
 use super::place::{self, Found};
 use super::schema::{APPLICATION_ID, SCHEMA, Schema, user_version};
 use crate::project::Project;
@@ -238,7 +239,11 @@ fn remove_leftovers(path: &Path, prefix: &str) {
 }
 
 /// Opens a connection that refuses links, waits for locks and trusts nothing in the schema.
-fn connect(path: &Path, access: OpenFlags, timeout: Duration) -> Result<Connection, StoreError> {
+pub(super) fn connect(
+    path: &Path,
+    access: OpenFlags,
+    timeout: Duration,
+) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::from_sqlite("open the database", path, error);
     let flags = access
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -259,8 +264,7 @@ fn prepare(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     // time of a long lineage.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Closing leaves the log beside the file. Moving it in costs two fsyncs, 17 ms of 18 for a
-    // small job where it was measured; SQLite does it anyway each time the log reaches
-    // `LOG_PAGES`. And a file that is found not to be ours is not written by being closed.
+    // small job where it was measured; see `log` for when it is done. And a file that is found not to be ours is not written by being closed.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
@@ -306,10 +310,6 @@ fn identify(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
     user_version(connection).map_err(failed)
 }
 
-/// How long the log may get. A small job adds 8 pages, and whoever comes first reads the log from
-/// its beginning: 2 ms for the 1000 pages that SQLite would let it have.
-const LOG_PAGES: i64 = 256;
-
 /// Settings of a connection that may write.
 fn tune(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -318,9 +318,9 @@ fn tune(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     if network {
         connection.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;
     } else {
-        connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
-        // A log that a huge job made long shrinks to this at the next checkpoint.
-        connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))?;
+        // When a log begins anew, its file shrinks to this: its length tells how long the log is.
+        let limit = LONG_BYTES as i64;
+        connection.pragma_update_and_check(None, "journal_size_limit", limit, |_| Ok(()))?;
     }
     let synchronous = if network { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)

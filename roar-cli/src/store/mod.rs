@@ -24,6 +24,7 @@ mod files;
 mod graph;
 mod insert;
 mod jobs;
+mod log;
 mod names;
 mod origins;
 mod place;

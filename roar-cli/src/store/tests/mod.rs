@@ -12,6 +12,7 @@ use crate::project::Project;
 
 mod crash;
 mod faults;
+mod log;
 mod markers;
 mod parallel;
 mod queries;
