@@ -42,8 +42,10 @@ pub(crate) enum BtfError {
 pub(crate) struct KernelTypes {
     data: Bytes,
     strings: usize,
-    /// Position of each type's header; id 0 is void.
+    /// Where the types of ids 1, 1 + [`STEP`], 1 + 2·`STEP`, … begin; id 0 is void.
     positions: Vec<u32>,
+    /// How many types there are.
+    count: u32,
     /// The types that are looked for by name.
     named: Named,
     /// The function [`CAST`], where the kernel has it.
@@ -52,6 +54,10 @@ pub(crate) struct KernelTypes {
 
 /// The one function that is looked for: it makes a pointer of a type out of an address.
 const CAST: &[u8] = b"\0bpf_rdonly_cast\0";
+
+/// How many types one walks over at most to get to one: to keep where each begins, for the few
+/// that are asked for, touches more memory than anything else here.
+const STEP: u32 = 32;
 
 /// Structures and typedefs: sixty searches among all types would take longer than reading them.
 #[derive(Default)]
@@ -72,8 +78,8 @@ impl KernelTypes {
         let header = word(4)? as usize;
         let (first, length) = (header + word(8)? as usize, word(12)? as usize);
         let strings = header + word(16)? as usize;
-        let mut positions = Vec::with_capacity(length / 32);
-        positions.push(0);
+        let mut positions = Vec::with_capacity(length / 24 / STEP as usize);
+        let mut count = 0;
         let mut named = Named::default();
         // By where its name is: to compare the names of all functions would take longer.
         let cast_name = data
@@ -83,31 +89,26 @@ impl KernelTypes {
         let mut cast = None;
         let mut at = first;
         while at < first + length {
-            let info = word(at + 4)?;
-            let entries = (info & 0xffff) as usize;
-            let kind = info >> 24 & 0x1f;
-            if matches!(kind, kind::STRUCT | kind::TYPEDEF) {
-                named
-                    .heads
-                    .push(head_at(&data, strings + word(at)? as usize));
-                named.ids.push(positions.len() as u32);
-            } else if kind == kind::FUNC && word(at)? == cast_name {
-                cast = Some(positions.len() as u32);
+            let header = Header::at(&data, at)?;
+            if count % STEP == 0 {
+                positions.push(at as u32);
             }
-            positions.push(at as u32);
-            at += 12
-                + match kind {
-                    kind::INT | kind::VAR | kind::DECL_TAG => 4,
-                    kind::ARRAY => 12,
-                    kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => entries * 12,
-                    kind::ENUM | kind::FUNC_PROTO => entries * 8,
-                    _ => 0,
-                };
+            count += 1;
+            let kind = header.kind();
+            if matches!(kind, kind::STRUCT | kind::TYPEDEF) {
+                let name = strings + header.name as usize;
+                named.heads.push(head_at(&data, name));
+                named.ids.push(count);
+            } else if kind == kind::FUNC && header.name == cast_name {
+                cast = Some(count);
+            }
+            at += header.bytes();
         }
         Ok(Self {
             data,
             strings,
             positions,
+            count,
             named,
             cast,
         })
@@ -131,14 +132,11 @@ impl KernelTypes {
 
     /// How many arguments the tracepoint of a `typedef` passes, besides its private data.
     pub(crate) fn arguments(&self, name: &str) -> Option<u32> {
-        let referred = |id: u32| {
-            let at = *self.positions.get(id as usize)? as usize;
-            read_u32(&self.data, at + 8).ok()
-        };
+        let referred = |id: u32| self.header(id).map(|(_, header)| header.referred);
         // The typedef names a pointer to a function.
         let function = referred(referred(self.find(kind::TYPEDEF, name)?)?)?;
-        let (_, info) = self.header(function)?;
-        (info >> 24 & 0x1f == kind::FUNC_PROTO).then(|| (info & 0xffff).saturating_sub(1))
+        let (_, header) = self.header(function)?;
+        (header.kind() == kind::FUNC_PROTO).then(|| header.entries().saturating_sub(1))
     }
 
     /// The byte offset of `path` ("field" or "field.inner") in `struct name`.
@@ -166,18 +164,20 @@ impl KernelTypes {
             .filter(|(_, other)| **other == head)
             .map(|(index, _)| self.named.ids[index])
             .find(|id| {
-                self.header(*id).is_some_and(|(name_at, info)| {
-                    info >> 24 & 0x1f == wanted && self.name_is(name_at, name)
+                self.header(*id).is_some_and(|(_, header)| {
+                    header.kind() == wanted && self.name_is(header.name, name)
                 })
             })
     }
 
-    fn header(&self, id: u32) -> Option<(u32, u32)> {
-        let at = *self.positions.get(id as usize)? as usize;
-        Some((
-            read_u32(&self.data, at).ok()?,
-            read_u32(&self.data, at + 4).ok()?,
-        ))
+    /// A type, and where it begins.
+    fn header(&self, id: u32) -> Option<(usize, Header)> {
+        let index = id.checked_sub(1).filter(|_| id <= self.count)?;
+        let mut at = *self.positions.get((index / STEP) as usize)? as usize;
+        for _ in 0..index % STEP {
+            at += Header::at(&self.data, at).ok()?.bytes();
+        }
+        Some((at, Header::at(&self.data, at).ok()?))
     }
 
     fn name_is(&self, name_at: u32, name: &str) -> bool {
@@ -189,13 +189,12 @@ impl KernelTypes {
     /// Follows typedefs and qualifiers.
     fn strip(&self, mut id: u32) -> u32 {
         for _ in 0..64 {
-            let Some((_, info)) = self.header(id) else {
+            let Some((_, header)) = self.header(id) else {
                 return id;
             };
-            match info >> 24 & 0x1f {
+            match header.kind() {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    let at = self.positions[id as usize] as usize;
-                    id = read_u32(&self.data, at + 8).unwrap_or(0);
+                    id = header.referred;
                 }
                 _ => return id,
             }
@@ -205,17 +204,16 @@ impl KernelTypes {
 
     /// Offset and type of a member, looking into anonymous members.
     fn member(&self, id: u32, name: &str) -> Option<(u32, u32)> {
-        let (_, info) = self.header(id)?;
-        if !matches!(info >> 24 & 0x1f, kind::STRUCT | kind::UNION) {
+        let (at, header) = self.header(id)?;
+        if !matches!(header.kind(), kind::STRUCT | kind::UNION) {
             return None;
         }
-        let start = self.positions[id as usize] as usize + 12;
-        for entry in 0..(info & 0xffff) as usize {
-            let at = start + entry * 12;
+        for entry in 0..header.entries() as usize {
+            let at = at + Header::BYTES + entry * 12;
             let name_at = read_u32(&self.data, at).ok()?;
             let member_type = read_u32(&self.data, at + 4).ok()?;
             let mut bits = read_u32(&self.data, at + 8).ok()?;
-            if info >> 31 == 1 {
+            if header.info >> 31 == 1 {
                 // Bit-field encoding: the size is in the upper byte.
                 bits &= 0x00ff_ffff;
             }
@@ -231,16 +229,69 @@ impl KernelTypes {
     }
 }
 
+/// What every type begins with (`struct btf_type`).
+#[derive(Clone, Copy)]
+struct Header {
+    /// Where its name is among the strings.
+    name: u32,
+    info: u32,
+    /// The type that it is of, or its size.
+    referred: u32,
+}
+
+impl Header {
+    const BYTES: usize = 12;
+
+    fn at(data: &[u8], at: usize) -> Result<Self, BtfError> {
+        let words = data
+            .get(at..at + Self::BYTES)
+            .map(|bytes| bytes.as_chunks().0);
+        let Some(&[name, info, referred]) = words else {
+            return Err(BtfError::Malformed(at));
+        };
+        Ok(Self {
+            name: u32::from_ne_bytes(name),
+            info: u32::from_ne_bytes(info),
+            referred: u32::from_ne_bytes(referred),
+        })
+    }
+
+    fn kind(self) -> u32 {
+        self.info >> 24 & 0x1f
+    }
+
+    fn entries(self) -> u32 {
+        self.info & 0xffff
+    }
+
+    /// How far it is to the next type.
+    fn bytes(self) -> usize {
+        let entries = self.entries() as usize;
+        let rest = match self.kind() {
+            kind::INT | kind::VAR | kind::DECL_TAG => 4,
+            kind::ARRAY => 12,
+            kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => entries * 12,
+            kind::ENUM | kind::FUNC_PROTO => entries * 8,
+            _ => 0,
+        };
+        Self::BYTES + rest
+    }
+}
+
 /// The first eight bytes of the name that begins there, zeros after its end.
 fn head_at(bytes: &[u8], at: usize) -> u64 {
     let name = bytes.get(at..).unwrap_or_default();
     let mut head = [0; 8];
     let whole = name.get(..8).unwrap_or(name);
     head[..whole.len()].copy_from_slice(whole);
-    if let Some(end) = head.iter().position(|byte| *byte == 0) {
-        head[end..].fill(0);
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let head = u64::from_le_bytes(head);
+    // The lowest set bit is the highest of the first byte that is zero.
+    match head.wrapping_sub(ONES) & !head & HIGHS {
+        0 => head,
+        zeros => head & ((zeros & zeros.wrapping_neg()) - 1),
     }
-    u64::from_ne_bytes(head)
 }
 
 fn read_u32(data: &[u8], at: usize) -> Result<u32, BtfError> {
@@ -284,6 +335,25 @@ mod tests {
         assert_eq!(types.offset("list_head", "prev").expect("offset"), 8);
         assert!(types.offset("task_struct", "no_such_field").is_err());
         assert!(types.try_offset("file", "f_path.dentry").is_some());
+        assert!(types.header(0).is_none() && types.header(types.count + 1).is_none());
+        assert!(types.header(types.count).is_some());
+    }
+
+    #[test]
+    fn heads_of_names() {
+        for (bytes, expected) in [
+            (&b""[..], &b""[..]),
+            (b"\0abcdefgh", b""),
+            (b"a\0bcdefgh", b"a"),
+            (b"\x80\x01\0\x01\0\0\0\x80", b"\x80\x01"),
+            (b"abcdefg\0h", b"abcdefg"),
+            (b"abcdefghi", b"abcdefgh"),
+            (b"abc", b"abc"),
+        ] {
+            let mut head = [0; 8];
+            head[..expected.len()].copy_from_slice(expected);
+            assert_eq!(head_at(bytes, 0), u64::from_le_bytes(head), "{bytes:?}");
+        }
     }
 
     #[expect(clippy::print_stderr, reason = "a skipped test says why")]
