@@ -100,9 +100,15 @@ impl Ring {
 
     /// The first half of the header at the reader's position.
     fn header(&self) -> &AtomicU32 {
-        let at = self.page_bytes + self.position % self.size_bytes;
-        // SAFETY: inside of the mapping: positions are multiples of eight; it is only ever read.
-        unsafe { AtomicU32::from_ptr(self.rest.address().as_ptr().add(at).cast()) }
+        let address = self.record(self.position % self.size_bytes);
+        // SAFETY: as above; positions are multiples of eight.
+        unsafe { AtomicU32::from_ptr(address.cast()) }
+    }
+
+    /// Where the records' byte `at` is, which must be below the ring's size.
+    fn record(&self, at: usize) -> *mut u8 {
+        // SAFETY: inside of the mapping.
+        unsafe { self.rest.address().as_ptr().add(self.page_bytes + at) }
     }
 
     /// Appends what stands at a position.
@@ -112,10 +118,8 @@ impl Ring {
         for (at, length) in [(at, before_end), (0, length - before_end)] {
             // SAFETY: a record that is not busy lies inside of the mapping, but for what stands at
             // its beginning again, and no writer touches it before the reader's position is behind it.
-            to.extend_from_slice(unsafe {
-                let address = self.rest.address().as_ptr().add(self.page_bytes + at);
-                std::slice::from_raw_parts(address, length)
-            });
+            let part = unsafe { std::slice::from_raw_parts(self.record(at), length) };
+            to.extend_from_slice(part);
         }
     }
 }
