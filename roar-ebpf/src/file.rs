@@ -158,10 +158,7 @@ fn emit(file: u64, access: u8, result: u64) -> bool {
     let Some((len, record_flags)) = build(file, access, result) else {
         return true;
     };
-    let Some(buffer) = scratch() else {
-        return false;
-    };
-    send(buffer, kind::FILE, record_flags, len, lost::FILE)
+    send(kind::FILE, record_flags, len, lost::FILE)
 }
 
 /// Fills body and path of a record that begins with a [`FileBody`]; returns the offset after
@@ -224,8 +221,14 @@ fn fill(file: u64, access: u8, result: u64) -> Option<(usize, bool)> {
         nlink: field(inode, layout!(inode_nlink)),
         path_len: (end - PATH_OFFSET) as u32,
         fs_magic: magic as u32,
-        access: access,
-        padding: [0; 7],
+    }
+    // The access and its padding, at once: an array of bytes would be set byte by byte.
+    const _: () = assert!(core::mem::offset_of!(FileBody, access) % 8 == 0);
+    const _: () = assert!(core::mem::offset_of!(FileBody, access) + 8 == size_of::<FileBody>());
+    // SAFETY: as above.
+    unsafe {
+        let access_word = (&raw mut (*body).access).cast::<u64>();
+        access_word.write_volatile(u64::from(access));
     }
     Some((end, cut))
 }

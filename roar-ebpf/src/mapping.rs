@@ -1,6 +1,7 @@
 //! Memory mappings of the current process, by address.
 
 use core::ffi::{c_long, c_void};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf, bpf_loop};
 use roar_common::{access, lost};
@@ -30,22 +31,27 @@ pub(crate) struct Mapping {
 /// Looks an address up. None when nothing is there, or when another thread holds the lock.
 #[inline(always)]
 pub(crate) fn at(address: u64) -> Option<Mapping> {
-    let mut found = Mapping {
-        file: 0,
-        flags: 0,
-        end: 0,
-    };
+    let mut found = MaybeUninit::<Mapping>::uninit();
+    let fields = found.as_mut_ptr();
+    // Field by field: at once it would be done byte by byte.
+    // SAFETY: the fields of what is being made.
+    unsafe {
+        (&raw mut (*fields).file).write_volatile(0);
+        (&raw mut (*fields).flags).write_volatile(0);
+        (&raw mut (*fields).end).write_volatile(0);
+    }
     // SAFETY: the callback has the helper's signature and the context outlives the call.
     let result = unsafe {
         bpf_find_vma(
             bpf_get_current_task_btf(),
             address,
             on_vma as *mut c_void,
-            (&raw mut found).cast(),
+            fields.cast(),
             0,
         )
     };
-    (result == 0).then_some(found)
+    // SAFETY: every field was written.
+    (result == 0).then_some(unsafe { found.assume_init() })
 }
 
 #[inline(never)]

@@ -232,13 +232,7 @@ extern "C" fn roar_name(how: u64, directories: u64, first: u64, second: u64, req
             padding: [0; 7],
         },
     );
-    send(
-        buffer,
-        kind::NAME,
-        record_flags,
-        second.end as usize,
-        lost::NAME,
-    );
+    send(kind::NAME, record_flags, second.end as usize, lost::NAME);
     0
 }
 

@@ -162,7 +162,7 @@ fn report(end: &ContactBody) {
     let Some(buffer) = scratch() else { return };
     put(buffer, HEADER, *end);
     let len = HEADER + size_of::<ContactBody>();
-    if send(buffer, kind::CONTACT, 0, len, lost::NETWORK) {
+    if send(kind::CONTACT, 0, len, lost::NETWORK) {
         // SAFETY: as above.
         unsafe { *slot = fingerprint };
     }
@@ -203,6 +203,6 @@ extern "C" fn roar_answer(from: u64, length: u64, sender: u64) -> u64 {
         return 0;
     }
     let len = start + length as usize;
-    send(buffer, kind::ANSWER, 0, len, lost::NETWORK);
+    send(kind::ANSWER, 0, len, lost::NETWORK);
     0
 }

@@ -219,7 +219,8 @@ fn start(process: u32, parent: u32) {
     let Some(buffer) = scratch() else { return };
     put(buffer, HEADER, StartBody { parent, padding: 0 });
     let len = HEADER + size_of::<StartBody>();
-    send_for(buffer, kind::START, 0, len, lost::PROCESS, process, process);
+    let id = u64::from(process) << 32 | u64::from(process);
+    send_for(kind::START, 0, len, lost::PROCESS, id);
 }
 
 /// The current process has a new image. Returns the flags of the record, when it is traced.
@@ -289,7 +290,6 @@ fn report_program(file: u64, gained: u16) {
         record_flags |= flags::ARGV_UNREADABLE;
     }
     send(
-        buffer,
         kind::EXEC,
         record_flags,
         end + length as usize,
@@ -330,13 +330,7 @@ pub(crate) fn exited(task: u64) -> bool {
     if let Some(buffer) = scratch() {
         let code: u32 = field(task, layout!(task_exit_code));
         put(buffer, HEADER, ExitBody { code, padding: 0 });
-        send(
-            buffer,
-            kind::EXIT,
-            0,
-            HEADER + size_of::<ExitBody>(),
-            lost::PROCESS,
-        );
+        send(kind::EXIT, 0, HEADER + size_of::<ExitBody>(), lost::PROCESS);
     }
     // Failure means that the entry is already gone.
     let _ = PROCESSES.remove(process);

@@ -269,5 +269,5 @@ fn outcome(request: u64, result: i64) {
         OutcomeBody { request, result },
     );
     let len = size_of::<RecordHeader>() + size_of::<OutcomeBody>();
-    send(buffer, kind::OUTCOME, 0, len, lost::NAME);
+    send(kind::OUTCOME, 0, len, lost::NAME);
 }
