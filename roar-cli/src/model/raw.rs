@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,14 +15,15 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A path, argument or name as raw bytes.
+/// A path, argument or name as raw bytes. Copies share them: a record repeats what was observed,
+/// a million times over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RawString(Vec<u8>);
+pub struct RawString(Arc<[u8]>);
 
 impl RawString {
     /// Wraps bytes unchanged.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+        Self(bytes.into().into())
     }
 
     /// The bytes of a path.
@@ -34,11 +36,11 @@ impl RawString {
         #[cfg(unix)]
         {
             use std::os::unix::ffi::OsStrExt as _;
-            Self(value.as_bytes().to_vec())
+            Self(value.as_bytes().into())
         }
         #[cfg(not(unix))]
         {
-            Self(value.to_string_lossy().into_owned().into_bytes())
+            Self(value.to_string_lossy().as_bytes().into())
         }
     }
 
@@ -57,7 +59,7 @@ impl RawString {
         #[cfg(unix)]
         {
             use std::os::unix::ffi::OsStringExt as _;
-            std::ffi::OsString::from_vec(self.0.clone())
+            std::ffi::OsString::from_vec(self.0.to_vec())
         }
         #[cfg(not(unix))]
         {
@@ -97,19 +99,19 @@ impl RawString {
 
 impl From<&str> for RawString {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self(text.as_bytes().into())
     }
 }
 
 impl From<String> for RawString {
     fn from(text: String) -> Self {
-        Self(text.into_bytes())
+        Self(text.as_bytes().into())
     }
 }
 
 impl From<Vec<u8>> for RawString {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self(bytes.into())
     }
 }
 
@@ -194,7 +196,7 @@ impl<'de> Deserialize<'de> for RawString {
                     }
                 }
                 let bytes = bytes.ok_or_else(|| M::Error::missing_field("base64"))?;
-                Ok(RawString(bytes))
+                Ok(RawString(bytes.into()))
             }
         }
 
