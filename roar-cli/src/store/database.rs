@@ -18,6 +18,8 @@ use crate::project::Project;
 pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    /// How long this connection waits for others.
+    pub(super) lock_timeout: Duration,
     schema_version: u32,
 }
 
@@ -85,6 +87,7 @@ impl Store {
         Ok(Self {
             connection,
             path,
+            lock_timeout: timeout,
             schema_version: version,
         })
     }
@@ -151,6 +154,7 @@ impl Store {
         Ok(Self {
             connection,
             path,
+            lock_timeout: options.lock_timeout,
             schema_version: schema.latest,
         })
     }

@@ -60,10 +60,14 @@ impl Store {
         if self.log_bytes() <= bytes {
             return Ok(());
         }
-        // While others read, it does what can be done.
+        // Where somebody is reading, it does what can be done, and waits for nobody.
         self.read("shorten the log", || {
-            self.connection
-                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.connection.busy_timeout(Duration::ZERO)?;
+            let done = self
+                .connection
+                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            self.connection.busy_timeout(self.lock_timeout)?;
+            done
         })
     }
 

@@ -40,6 +40,16 @@ fn a_log_begins_anew() {
     let second = grow();
     assert!(second > first);
     let store = Store::open(&project).expect("opens");
+    {
+        // A reader, who is not waited for.
+        let reader = Store::open_read_only(&project).expect("opens");
+        let _moment = reader.snapshot().expect("begins");
+        reader.job_summaries(&JobQuery::default()).expect("lists");
+        let began = std::time::Instant::now();
+        store.shorten_log_above(LONG_BYTES).expect("tries");
+        assert!(store.log_bytes() > LONG_BYTES);
+        assert!(began.elapsed() < store.lock_timeout / 2);
+    }
     store.shorten_log_above(LONG_BYTES).expect("shortens");
     assert_eq!(store.log_bytes(), 0);
     let jobs = store.job_summaries(&JobQuery::default()).expect("lists");
