@@ -1,11 +1,10 @@
 //! What a call did to files, as at most two accesses.
 
-use aya_ebpf::programs::RawTracePointContext;
 use roar_common::{access, handler, lost};
 
 use crate::emit::count;
 use crate::file::{ANSWERED, FOR_FILES, SENT, Touch, roar_news, roar_touch};
-use crate::handler::{go, task};
+use crate::handler::{Next, task};
 use crate::kernel::field;
 use crate::mapping::{PROT_WRITE, is_readable};
 use crate::maps::layout;
@@ -47,10 +46,10 @@ impl Effects {
         }
     }
 
-    /// Has them reported, where they may be news. For hooks; `buffer` is where the bytes are
+    /// Who reports them, where they may be news. For hooks; `buffer` is where the bytes are
     /// that were read, 0 when that is not known.
     #[inline(always)]
-    pub(crate) fn hand_over(&self, ctx: &RawTracePointContext, buffer: u64) {
+    pub(crate) fn news(&self, buffer: u64) -> Option<Next> {
         let Self { first, second } = self;
         let mut news = 0;
         if first.file != 0 {
@@ -59,15 +58,15 @@ impl Effects {
         if second.file != 0 && roar_news(second.file, u64::from(second.access)) == FOR_FILES {
             news = FOR_FILES;
         }
-        match news {
-            0 => {}
+        let (program, task, with) = match news {
+            0 => return None,
             SENT => {
                 let with = [first.file, 0, 0, 0, 0, 0];
-                go(ctx, handler::NETWORK, task::CONTACTED, with);
+                (handler::NETWORK, task::CONTACTED, with)
             }
             ANSWERED => {
                 let with = [buffer, first.result, 0, 0, 0, 0];
-                go(ctx, handler::NETWORK, task::ANSWERED, with);
+                (handler::NETWORK, task::ANSWERED, with)
             }
             _ => {
                 let with = [
@@ -78,9 +77,14 @@ impl Effects {
                     u64::from(second.access),
                     second.result,
                 ];
-                go(ctx, handler::FILES, task::TOUCHED, with);
+                (handler::FILES, task::TOUCHED, with)
             }
-        }
+        };
+        Some(Next {
+            program,
+            task,
+            with,
+        })
     }
 
     /// Reports them. For the handler.

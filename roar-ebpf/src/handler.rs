@@ -47,6 +47,13 @@ pub(crate) mod task {
     pub(crate) const ANSWERED: u32 = 6 << 16;
 }
 
+/// A handler to go on in, and what it is told.
+pub(crate) struct Next {
+    pub(crate) program: u32,
+    pub(crate) task: u32,
+    pub(crate) with: [u64; 6],
+}
+
 /// Goes on in a handler. Comes back only when that is impossible, which is counted.
 #[inline(always)]
 pub(crate) fn go<C: EbpfContext>(ctx: &C, program: u32, task: u32, with: [u64; 6]) {

@@ -4,7 +4,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use roar_common::{COMPAT_OFFSET, REGISTER_PRCTL, access, class, handler};
 
 use crate::effects::{Effects, is_of_file, opened, read, through};
-use crate::handler::{go, task};
+use crate::handler::{Next, go, task};
 use crate::kernel::{Typed, current, file_of, peek_user, registers};
 use crate::maps::{class_of, config, layout};
 use crate::process;
@@ -85,11 +85,13 @@ pub(crate) fn exit(ctx: &RawTracePointContext) {
         return;
     }
     let arguments = Arguments::read(regs, compat);
-    handle(ctx, class, bits, &arguments, result as u64);
+    if let Some(next) = handle(class, bits, &arguments, result as u64) {
+        go(ctx, next.program, next.task, next.with);
+    }
 }
 
 #[inline(always)]
-fn handle(ctx: &RawTracePointContext, class: u8, bits: u32, arguments: &Arguments, result: u64) {
+fn handle(class: u8, bits: u32, arguments: &Arguments, result: u64) -> Option<Next> {
     let Arguments { a, b, c, d, e } = *arguments;
     // Which descriptor, and for opens their flags: one place then looks the file up.
     let (descriptor, open_flags) = match class {
@@ -104,12 +106,13 @@ fn handle(ctx: &RawTracePointContext, class: u8, bits: u32, arguments: &Argument
         class::RECVFROM if e == 0 => (a, 0),
         class::MPROTECT => {
             // Nearly always it is memory of the process's own.
-            if bits & process::state::LATENT != 0 {
-                go(ctx, handler::FILES, task::PROTECTED, [a, b, c, 0, 0, 0]);
-            }
-            return;
+            return (bits & process::state::LATENT != 0).then_some(Next {
+                program: handler::FILES,
+                task: task::PROTECTED,
+                with: [a, b, c, 0, 0, 0],
+            });
         }
-        class::WRITE | class::MMAP | class::REGISTER => return,
+        class::WRITE | class::MMAP | class::REGISTER => return None,
         _ => {
             // Whoever looks after that class: they are numbered in this order.
             let program = match class {
@@ -117,7 +120,11 @@ fn handle(ctx: &RawTracePointContext, class: u8, bits: u32, arguments: &Argument
                 class::CONNECT.. => handler::NETWORK,
                 _ => handler::FILES,
             };
-            return go(ctx, program, u32::from(class), [a, b, c, d, e, result]);
+            return Some(Next {
+                program,
+                task: u32::from(class),
+                with: [a, b, c, d, e, result],
+            });
         }
     };
     let file = file_of(descriptor as i32);
@@ -128,5 +135,5 @@ fn handle(ctx: &RawTracePointContext, class: u8, bits: u32, arguments: &Argument
         class::MMAP => effects.mapped(c, d, through(file, 0, 0).file),
         _ => effects.first = opened(file, open_flags),
     }
-    effects.hand_over(ctx, b);
+    effects.news(b)
 }

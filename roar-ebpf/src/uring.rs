@@ -146,7 +146,9 @@ fn silent(ctx: &RawTracePointContext, request: u64, opcode: u8) {
         access: what,
         result: 0,
     };
-    effects.hand_over(ctx, 0);
+    if let Some(next) = effects.news(0) {
+        go(ctx, next.program, next.task, next.with);
+    }
 }
 
 /// The file in a slot of the ring's own table.
@@ -245,7 +247,9 @@ pub(crate) fn completed(ctx: &RawTracePointContext, request: u64) {
             result: result as u64,
         };
     }
-    effects.hand_over(ctx, 0);
+    if let Some(next) = effects.news(0) {
+        go(ctx, next.program, next.task, next.with);
+    }
 }
 
 /// What an operation does to its file; 0 for others.
