@@ -9,7 +9,7 @@ use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
 
 use super::decode::{self, At, Call, Intent, WriteIntent};
-use super::folders::Near;
+use super::folders::Seen;
 use super::later::Opened;
 use super::look::{self, Located, Looker};
 use super::memory::Unread;
@@ -135,9 +135,17 @@ impl Supervisor {
                 .folders
                 .near(&mut self.looker, task, dirfd, &path, follow, now_ns);
             if let Some(near) = near {
+                let opened = Opened {
+                    at_ns: now_ns,
+                    task: task.clone(),
+                    near,
+                    path,
+                    follow,
+                };
+                let seen = self.later.looks_now(&opened).then(|| opened.near.look());
                 if self.release(work) {
                     self.confirm(Over::Thread(thread));
-                    self.look_after(&work.task, near, path, follow);
+                    self.look_after(opened, seen);
                 }
                 return;
             }
@@ -161,20 +169,13 @@ impl Supervisor {
         }
     }
 
-    /// Looks at a file while the command goes on, or has that done. Nothing of the thread itself
-    /// is needed any more: it may have ended by now.
-    fn look_after(&mut self, task: &Task, near: Near, path: Vec<u8>, follow: bool) {
+    /// Tells of a file that was looked at; another is looked at while the command goes on.
+    /// Nothing of the thread itself is needed any more: it may have ended by now.
+    fn look_after(&mut self, opened: Opened, seen: Option<Seen>) {
         self.tell_appeared();
-        let opened = Opened {
-            at_ns: self.now_ns,
-            task: task.clone(),
-            near,
-            path,
-            follow,
-        };
         if opened.near.may_block() {
             self.look_closely(&opened);
-        } else if self.later.look(opened) {
+        } else if self.later.take(opened, seen) {
             self.catch_up();
         }
     }

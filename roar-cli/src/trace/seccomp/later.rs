@@ -133,15 +133,20 @@ impl Later {
         self.shared.teller().tell(event);
     }
 
-    /// Looks at a file, or puts it off; true when [`Self::catch_up`] is due.
-    pub(super) fn look(&mut self, opened: Opened) -> bool {
-        let length = self.burst.enter(&opened);
-        let worker = self.worker.as_ref().filter(|_| length >= BURST);
-        let Some(worker) = worker else {
-            self.shared
-                .teller()
-                .look_at(opened, &self.shared.has_closer);
-            return self.shared.has_closer.load(Ordering::Relaxed);
+    /// Whether a file that is opened now should be looked at before its call goes on. (Once that
+    /// goes on two want one processor, and the system is tempted to send one of them to another:
+    /// measured on two busy processors, that took more time than the look.)
+    pub(super) fn looks_now(&mut self, opened: &Opened) -> bool {
+        !opened.near.may_block() && (self.burst.enter(opened) < BURST || self.worker.is_none())
+    }
+
+    /// Tells what was seen, or puts the look off; true when [`Self::catch_up`] is due.
+    pub(super) fn take(&mut self, opened: Opened, seen: Option<Seen>) -> bool {
+        let (Some(worker), None) = (&self.worker, &seen) else {
+            let seen = seen.unwrap_or_else(|| opened.near.look());
+            let has_closer = &self.shared.has_closer;
+            self.shared.teller().tell_seen(opened, seen, has_closer);
+            return has_closer.load(Ordering::Relaxed);
         };
         let queued = {
             let mut queue = self.shared.queue();
@@ -241,7 +246,12 @@ impl Teller {
     }
 
     fn look_at(&mut self, opened: Opened, has_closer: &AtomicBool) {
-        match opened.near.look() {
+        let seen = opened.near.look();
+        self.tell_seen(opened, seen, has_closer);
+    }
+
+    fn tell_seen(&mut self, opened: Opened, seen: Seen, has_closer: &AtomicBool) {
+        match seen {
             Seen::File(file, status) if opened.task.may_read_by_mode(&status) => {
                 let kind = EventKind::Touched {
                     file,
@@ -317,6 +327,11 @@ mod tests {
         (later, events)
     }
 
+    fn look(later: &mut Later, opened: Opened) -> bool {
+        let seen = later.looks_now(&opened).then(|| opened.near.look());
+        later.take(opened, seen)
+    }
+
     fn path_of(event: &TraceEvent) -> Option<PathBuf> {
         match &event.kind {
             EventKind::Touched { file, .. } => Some(file.path.to_path_buf()),
@@ -335,7 +350,7 @@ mod tests {
             std::fs::write(file, "").expect("writes");
         }
         for file in &files {
-            if later.look(opener.opened(file)) {
+            if look(&mut later, opener.opened(file)) {
                 assert!(later.catch_up().is_empty(), "every file is plain");
             }
         }
@@ -363,9 +378,12 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", folder.join("link")).expect("links");
         let mut opener = Opener::new();
         let (mut later, events) = later();
-        assert!(!later.look(opener.opened(&folder.join("missing"))));
-        assert!(!later.look(opener.opened(&folder)), "a folder is no file");
-        assert!(later.look(opener.opened(&folder.join("link"))));
+        assert!(!look(&mut later, opener.opened(&folder.join("missing"))));
+        assert!(
+            !look(&mut later, opener.opened(&folder)),
+            "a folder is no file"
+        );
+        assert!(look(&mut later, opener.opened(&folder.join("link"))));
         let back = later.catch_up();
         assert_eq!(back.len(), 1);
         assert!(back[0].path.ends_with(b"/link"));

@@ -1,8 +1,8 @@
 //! The supervisor's judgement of each notification: look, let the call go on, tell.
 //!
-//! Reads are let go on as soon as path and directory are in hand; the file is looked at
-//! while the program runs on. Every call that changes names or content waits for its turn
-//! here, so that what was named before it is still there when it is looked at. Nothing on
+//! Of files that are read the first few are looked at before their calls go on; where many follow,
+//! or the file system may keep roar waiting, that is done while the program runs on. Every call
+//! that changes names or content waits for its turn here, so that what was named before it is still there when it is looked at. Nothing on
 //! this way may fail the program: whatever goes wrong is counted, and the call goes on.
 
 use std::os::fd::{AsFd as _, OwnedFd};
