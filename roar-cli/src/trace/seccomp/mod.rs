@@ -19,7 +19,7 @@
 //! filter, calls, decode, image,
 //! mounts, verdict                         pure: what to watch, what it means, what follows
 //! look, reach, folders, memory            how files are looked at
-//! tasks, pending, writes                  what is known of threads and changes
+//! tasks, turns, pending, writes           what is known of threads and changes
 //! supervisor, judge, programs, tell       one notification: look, let go on, tell
 //! later                                   reads, looked at while the command goes on
 //! closing                                 what remains to be said at the end
@@ -51,6 +51,7 @@ mod supervisor;
 mod sys;
 mod tasks;
 mod tell;
+mod turns;
 mod verdict;
 mod writes;
 

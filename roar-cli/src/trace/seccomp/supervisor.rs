@@ -21,6 +21,7 @@ use super::pending::{Effect, Pending};
 use super::programs::Programs;
 use super::sys::{self, Answer, Notification};
 use super::tasks::{Appeared, Task, Tasks};
+use super::turns::Turns;
 use super::writes::Writes;
 use crate::event::TraceEvent;
 use crate::model::GapKind;
@@ -44,6 +45,7 @@ pub(super) struct Supervisor {
     pub(super) tasks: Tasks,
     pub(super) writes: Writes,
     pending: Vec<Pending>,
+    turns: Turns,
     pub(super) counts: Counts,
     /// Somebody changes roots or namespaces: no view of a root is kept.
     pub(super) roots_change: bool,
@@ -89,6 +91,7 @@ impl Supervisor {
             tasks: Tasks::new()?,
             writes: Writes::default(),
             pending: Vec::new(),
+            turns: Turns::default(),
             counts: Counts {
                 is_interruptible,
                 ..Counts::default()
@@ -143,6 +146,9 @@ impl Supervisor {
     pub(super) fn handle(&mut self, notification: &Notification) {
         self.now_ns = sys::monotonic_ns();
         self.counts.ids.saw(notification.id);
+        if let Some(side_by_side) = self.turns.enter(notification.thread) {
+            sys::prefer_same_cpu(self.listener.as_fd(), !side_by_side);
+        }
         let call = Abi::of_audit_arch(notification.arch).and_then(|abi| {
             Some((
                 abi,

@@ -58,14 +58,16 @@ pub(super) fn install_filter(program: &[libc::sock_filter], flags: c_ulong) -> i
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Asks for wake-ups on the notifier's CPU; kernels before 6.6 refuse and nothing is lost.
-pub(super) fn prefer_same_cpu(listener: BorrowedFd<'_>) {
+/// Asks for wake-ups on the other side's CPU, or for no such thing; kernels before 6.6 refuse and
+/// nothing is lost.
+pub(super) fn prefer_same_cpu(listener: BorrowedFd<'_>, prefers: bool) {
+    let flags = if prefers { SYNC_WAKE_UP } else { 0 };
     // SAFETY: this ioctl takes an integer.
     let _ = unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
             libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-            SYNC_WAKE_UP,
+            flags,
         )
     };
 }
