@@ -77,6 +77,36 @@ fn what_is_read_and_gone_is_hashed_before() {
     }
 }
 
+/// A file that somebody else made a moment before, so that its times need not tell another change.
+#[test]
+fn what_is_hardly_there_is_hashed() {
+    // Root is needed to become somebody else.
+    if !require_bpf() {
+        return;
+    }
+    for script in [
+        ": > ask; : < answer; read -r x < in; : > in",
+        ": > ask; : < answer; read -r x < in; rm in",
+    ] {
+        let project = Project::new();
+        let user = OrdinaryUser::of(&project);
+        Transcript::of(user.command("mkfifo").args(["ask", "answer"])).succeeds();
+        let make = "cat ask; echo content > in; : > answer";
+        let mut maker = user
+            .command("sh")
+            .args(["-c", make])
+            .spawn()
+            .expect("sh starts");
+        let mut run = user.roar_command();
+        Transcript::of(run.args(["run", "--tracer", "seccomp", "sh", "-c", script])).succeeds();
+        assert!(maker.wait().expect("it ends").success());
+        let record = Record::newest(&project);
+        let input = record.entry("inputs", &project.path("in"));
+        let expected = blake3::hash(b"content\n").to_hex();
+        assert_eq!(input["hash"], expected.as_str(), "{script}");
+    }
+}
+
 /// The same commands through both tracers: the same files, the same hashes.
 #[test]
 fn both_tracers_agree() {

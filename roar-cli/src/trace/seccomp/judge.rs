@@ -251,10 +251,11 @@ impl Supervisor {
         }
         let state = self.looker.state(file.as_fd(), &status, process);
         if intent.empties {
+            let was_read = state.id.is_some_and(|id| self.later.was_just_read(id));
             let looker = &mut self.looker;
-            let content = self
-                .writes
-                .taken(looker, process, file.as_fd(), &status, &state);
+            let content =
+                self.writes
+                    .taken(looker, process, file.as_fd(), &status, &state, was_read);
             self.tell_findings(content.into_iter().collect());
             if self.release(work) {
                 self.writes.mark_written(state.id);

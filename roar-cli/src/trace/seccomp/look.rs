@@ -372,10 +372,17 @@ pub(super) fn stamp(status: &Statx) -> (u64, i64, i64) {
     )
 }
 
+/// The slowest tick of a kernel, nanoseconds.
+pub(super) const TICK_NS: i64 = 10_000_000;
+
 /// Whether a local file's last change is so long ago that another one shows in its times: they are
 /// stamped once a tick of the kernel's, or in whole seconds.
 pub(super) fn is_settled(state: &FileState) -> bool {
-    const TICK_NS: i64 = 10_000_000;
+    unsettled_ns(state) == 0
+}
+
+/// How long it takes until [`is_settled`] holds, nanoseconds.
+pub(super) fn unsettled_ns(state: &FileState) -> i64 {
     const SECOND_NS: i64 = 1_000_000_000;
     let margin_ns = if state.ctime_ns % SECOND_NS == 0 {
         2 * SECOND_NS + TICK_NS
@@ -384,7 +391,9 @@ pub(super) fn is_settled(state: &FileState) -> bool {
     };
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
     let now_ns = now.tv_sec * SECOND_NS + now.tv_nsec;
-    state.mtime_ns.max(state.ctime_ns).saturating_add(margin_ns) < now_ns
+    let last_ns = state.mtime_ns.max(state.ctime_ns);
+    let settled_ns = last_ns.saturating_add(margin_ns + 1);
+    settled_ns.saturating_sub(now_ns).max(0)
 }
 
 /// The identity of a file on a file system of a kind.

@@ -171,7 +171,7 @@ impl Supervisor {
             let looker = &mut self.looker;
             let found = self
                 .writes
-                .taken(looker, process, file.as_fd(), status, &state);
+                .taken(looker, process, file.as_fd(), status, &state, true);
             self.tell_findings(found.into_iter().collect());
         }
     }

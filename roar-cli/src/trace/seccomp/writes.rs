@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, Statx};
 
@@ -16,6 +17,8 @@ const CONTENT_BYTES: u64 = 64 * 1024;
 /// Up to this size the content of a file that is about to be emptied or removed is taken: a
 /// millisecond.
 const TAKEN_BYTES: u64 = 1024 * 1024;
+/// How long calls may wait for files to settle, all together, nanoseconds.
+const MAX_WAITED_NS: u64 = 500_000_000;
 /// Up to this size where only the content can tell.
 const MAPPED_CONTENT_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -46,6 +49,8 @@ pub(super) struct Writes {
     open: HashMap<FileId, Vec<Watched>>,
     /// Known to be the job's work already: their content need not be compared.
     written: HashSet<FileId>,
+    /// How long calls have waited for files to settle, nanoseconds.
+    waited_ns: u64,
 }
 
 impl Writes {
@@ -92,21 +97,40 @@ impl Writes {
     }
 
     /// A process is about to empty or remove a file: what it holds, of which nothing is left in a
-    /// moment.
+    /// moment. Of one that the job read its call waits, for a tick of the kernel's or two, until
+    /// the content belongs to its state for certain.
     pub(super) fn taken(
-        &self,
+        &mut self,
         looker: &mut Looker,
         process: u32,
         file: BorrowedFd<'_>,
         status: &Statx,
         state: &FileState,
+        was_read: bool,
     ) -> Option<Finding> {
         let id = state.id?;
         let is_wanted = !self.written.contains(&id)
             && (1..=TAKEN_BYTES).contains(&state.size_bytes)
             && looker.file_system(file, status) != FileSystem::Remote;
+        if is_wanted && was_read {
+            self.wait_until_settled(state);
+        }
         let content = is_wanted.then(|| look::content(file, TAKEN_BYTES))??;
         told(process, file, state, content)
+    }
+
+    fn wait_until_settled(&mut self, state: &FileState) {
+        loop {
+            let left_ns = look::unsettled_ns(state);
+            // A stamp may be ahead of the kernel's coarse clock by a tick. Longer than that take
+            // stamps of whole seconds, or of the future.
+            let waits = 0 < left_ns && left_ns <= 2 * look::TICK_NS + 1;
+            if !waits || self.waited_ns >= MAX_WAITED_NS {
+                return;
+            }
+            self.waited_ns += left_ns.unsigned_abs();
+            std::thread::sleep(Duration::from_nanos(left_ns.unsigned_abs()));
+        }
     }
 
     fn look(
@@ -320,16 +344,24 @@ mod tests {
         let status = Looker::status(file.as_fd()).expect("a status");
         let state = looker.state(file.as_fd(), &status, 1);
         let mut writes = Writes::default();
-        let mut tell =
-            |writes: &Writes| writes.taken(&mut looker, 1, file.as_fd(), &status, &state);
-        let expected = *blake3::hash(b"abc").as_bytes();
-        // The clock that files are stamped with has to go on.
-        let finding = std::iter::repeat_with(|| tell(&writes)).flatten().next();
-        assert_eq!(finding, Some(Finding::Content(1, state.clone(), expected)));
+        let mut tell = |writes: &mut Writes, was_read| {
+            writes.taken(&mut looker, 1, file.as_fd(), &status, &state, was_read)
+        };
+        let expected = Some(Finding::Content(
+            1,
+            state.clone(),
+            *blake3::hash(b"abc").as_bytes(),
+        ));
+        // What the job read is waited for.
+        assert_eq!(tell(&mut writes, true), expected);
+        let waited_ns = writes.waited_ns;
+        assert!(waited_ns < 4 * look::TICK_NS as u64, "{waited_ns}");
+        assert_eq!(tell(&mut writes, false), expected, "it is settled now");
 
         std::fs::write(&path, "other").expect("writes");
-        assert_eq!(tell(&writes), None, "it is in another state");
+        assert_eq!(tell(&mut writes, true), None, "it is in another state");
+        assert_eq!(writes.waited_ns, waited_ns);
         writes.mark_written(state.id);
-        assert_eq!(tell(&writes), None, "it is the job's work");
+        assert_eq!(tell(&mut writes, true), None, "it is the job's work");
     }
 }
