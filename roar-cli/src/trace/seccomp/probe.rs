@@ -51,7 +51,9 @@ impl Unavailable {
                 "the outer `roar run` records this command too; run it outside, or use `--tracer ebpf` inside"
             }
             Self::Refused(_) | Self::NoContinue(_) => {
-                "let the eBPF tracer do it: `sudo roar setup` once, or `sudo roar run …` (in a container: `--cap-add BPF,PERFMON`)"
+                "let the eBPF tracer do it: `sudo roar setup` once, or `sudo roar run …` (in a container: \
+                 `--cap-add BPF --cap-add PERFMON`; a sandbox like gVisor has neither: use another runtime, \
+                 such as runc)"
             }
             Self::NoMemory(_) => {
                 "allow process_vm_readv for child processes (`sysctl kernel.yama.ptrace_scope=1` or lower; in a container: `--cap-add SYS_PTRACE`)"
