@@ -158,7 +158,9 @@ fn input_record(
                 fill(&mut record, hashed.clone());
                 let found = (hashed.state.size_bytes, hashed.state.mtime_ns);
                 let seen = input.state.map(|state| (state.size_bytes, state.mtime_ns));
-                if seen.is_some_and(|seen| seen != found) {
+                if is_another(selected.file.id, &hashed.state)
+                    || seen.is_some_and(|seen| seen != found)
+                {
                     add_note(
                         &mut record,
                         "changed by another program after the job had read it",
@@ -240,7 +242,7 @@ fn user_device(device: u64) -> u64 {
 }
 
 fn output_record(selected: &SelectedOutput<'_>, answer: Option<Answer>) -> FileRecord {
-    let SelectedOutput { output, path } = *selected;
+    let SelectedOutput { file, output, path } = *selected;
     let mut record = FileRecord {
         path: path.clone(),
         hashes: Hashes::new(),
@@ -257,11 +259,24 @@ fn output_record(selected: &SelectedOutput<'_>, answer: Option<Answer>) -> FileR
         return record;
     }
     match answer {
-        Some(Ok(hashed)) => fill(&mut record, hashed),
+        Some(Ok(hashed)) => {
+            let is_other = is_another(file.id, &hashed.state);
+            fill(&mut record, hashed);
+            if is_other {
+                add_note(&mut record, "another file is in its place");
+            }
+        }
         Some(Err(reason)) => add_note(&mut record, &reason.to_string()),
         None => add_note(&mut record, "not hashed"),
     }
     record
+}
+
+/// Whether what was hashed is another file than the one that was seen: it was replaced by another
+/// program, or covered or uncovered by a mount. A note and no more: there are file systems whose
+/// numbers do not last.
+fn is_another(seen: Option<FileId>, hashed: &CacheKey) -> bool {
+    seen.is_some_and(|id| (user_device(id.device), id.inode) != (hashed.device, hashed.inode))
 }
 
 fn fill(record: &mut FileRecord, hashed: Hashed) {
@@ -364,6 +379,7 @@ mod tests {
                 input: file.input.as_ref().expect("made above"),
             }],
             outputs: vec![SelectedOutput {
+                file: &file,
                 output: file.output.as_ref().expect("made above"),
                 path: &path,
             }],

@@ -69,6 +69,8 @@ pub struct SelectedInput<'a> {
 /// A produced file, under one of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelectedOutput<'a> {
+    /// The file.
+    pub file: &'a ObservedFile,
     /// Its role as an output.
     pub output: &'a Output,
     /// The name: the output's path or one of its links.
@@ -189,7 +191,7 @@ impl Rules<'_> {
         if let Some(output) = &file.output {
             for path in std::iter::once(&output.path).chain(&output.links) {
                 match write_rule(path) {
-                    None => selected.outputs.push(SelectedOutput { output, path }),
+                    None => selected.outputs.push(SelectedOutput { file, output, path }),
                     Some(by) if read == Some((path, by)) => {
                         kept_out.push((path, FileAccess::ReadWrite, by));
                     }
