@@ -105,6 +105,12 @@ pub mod name_op {
     pub const LINK_DESCRIPTOR: u8 = 10;
     /// First name, a script, was executed: the program image is that of its interpreter.
     pub const SCRIPT: u8 = 11;
+    /// Something was mounted at the first name; from the second, if that has a string.
+    pub const MOUNTED: u8 = 12;
+    /// What was mounted at the first name is so no more.
+    pub const UNMOUNTED: u8 = 13;
+    /// The process's root directory, the first name, is another.
+    pub const PIVOTED: u8 = 14;
 }
 
 /// Notes.

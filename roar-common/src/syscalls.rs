@@ -67,26 +67,34 @@ pub mod class {
     pub const MKNOD: u8 = 27;
     /// `mknodat(dirfd, path, mode)`.
     pub const MKNODAT: u8 = 28;
+    /// `mount(source, target, type, flags, data)`.
+    pub const MOUNT: u8 = 29;
+    /// `umount(target)`, `umount2(target, flags)`.
+    pub const UMOUNT: u8 = 30;
+    /// `move_mount(dirfd, from, dirfd, to, flags)`.
+    pub const MOVE_MOUNT: u8 = 31;
+    /// `pivot_root(new, old)`.
+    pub const PIVOT_ROOT: u8 = 32;
     /// `io_uring_setup`: a note.
-    pub const IO_URING_SETUP: u8 = 29;
+    pub const IO_URING_SETUP: u8 = 33;
     /// `prctl`: the child's registration.
-    pub const REGISTER: u8 = 30;
+    pub const REGISTER: u8 = 34;
     /// `mmap2`-like old `mmap` of the 32-bit interface: argument 0 points to the arguments.
-    pub const OLD_MMAP: u8 = 31;
+    pub const OLD_MMAP: u8 = 35;
     /// `io_submit`: argument 2 points to pointers to requests; result is how many were taken.
-    pub const IO_SUBMIT: u8 = 32;
+    pub const IO_SUBMIT: u8 = 36;
     /// As [`IO_SUBMIT`], with pointers of 32 bits.
-    pub const COMPAT_IO_SUBMIT: u8 = 33;
+    pub const COMPAT_IO_SUBMIT: u8 = 37;
     /// `swapon`, `acct`, `finit_module`, `kexec_file_load`: a note.
-    pub const KERNEL_FILE: u8 = 34;
+    pub const KERNEL_FILE: u8 = 38;
     /// `connect`: socket in argument 0; begun is as good as done.
-    pub const CONNECT: u8 = 35;
+    pub const CONNECT: u8 = 39;
     /// `sendto`: socket in argument 0, address (or none) in 4.
-    pub const SENDTO: u8 = 36;
+    pub const SENDTO: u8 = 40;
     /// `sendmsg`, `sendmmsg`: socket in argument 0, a `struct msghdr` at 1.
-    pub const SENDMSG: u8 = 37;
+    pub const SENDMSG: u8 = 41;
     /// `recvfrom`: buffer in argument 1, the sender's address (or none) at 4.
-    pub const RECVFROM: u8 = 38;
+    pub const RECVFROM: u8 = 42;
     /// `recvmsg`: a `struct msghdr` at argument 1.
-    pub const RECVMSG: u8 = 39;
+    pub const RECVMSG: u8 = 43;
 }

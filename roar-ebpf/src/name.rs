@@ -1,4 +1,4 @@
-//! Names changed: rename, link, symlink, unlink, mkdir, truncate by path.
+//! Names changed: rename, link, symlink, unlink, mkdir, truncate by path, mounts.
 //!
 //! The directory is resolved in the kernel (from the descriptor, the working directory or the
 //! root), the rest of the path is the string that the process passed.
@@ -137,12 +137,26 @@ fn changed(class: u8, arguments: [u64; 6]) {
         class::TRUNCATE => one(name_op::TRUNCATE, here(a)),
         class::MKNOD if is_regular(b) => one(name_op::MKNOD, here(a)),
         class::MKNODAT if is_regular(c) => one(name_op::MKNOD, at(a, b)),
+        class::MOUNT if d & MOVES_NOTHING == 0 => {
+            let from = if d & MS_MOVE == 0 { 0 } else { a };
+            two(name_op::MOUNTED, here(b), here(from))
+        }
+        class::UMOUNT => one(name_op::UNMOUNTED, here(a)),
+        class::MOVE_MOUNT => two(name_op::MOUNTED, at(c, d), at(a, b)),
+        class::PIVOT_ROOT => one(name_op::PIVOTED, here(a)),
         _ => return,
     };
     let length = if class == class::TRUNCATE { b } else { 0 };
     let [how, directories, first, second, request, _] = change.packed(0, length);
     roar_name(how, directories, first, second, request);
 }
+
+/// In mount(2)'s flags: what is mounted stays where it is, and only behaves otherwise
+/// (MS_REMOUNT, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED).
+const MOVES_NOTHING: u64 = 1 << 5 | 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20;
+
+/// In mount(2)'s flags: the source is a mount, and is moved.
+const MS_MOVE: u64 = 1 << 13;
 
 /// Whether a mode makes `mknod` make a regular file: no type stands for that, too.
 #[inline(always)]

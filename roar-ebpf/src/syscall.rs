@@ -116,7 +116,7 @@ fn handle(class: u8, bits: u32, arguments: &Arguments, result: u64) -> Option<Ne
         _ => {
             // Whoever looks after that class: they are numbered in this order.
             let program = match class {
-                class::RENAME..=class::MKNODAT => handler::NAMES,
+                class::RENAME..=class::PIVOT_ROOT => handler::NAMES,
                 class::CONNECT.. => handler::NETWORK,
                 _ => handler::FILES,
             };

@@ -109,6 +109,108 @@ fn bind_mounts() {
     check(&project, "mv one/in two/moved", &["one/in"], &["two/moved"]);
 }
 
+/// Mounts that the command makes and removes, so fast that no table that is read shows them. Names
+/// are right, or the record says that they may not be.
+#[test]
+fn mounts_that_come_and_go() {
+    if !met(&[Need::Bpf, Need::Root, Need::FileSystem("tmpfs")]) {
+        return;
+    }
+    let cases: [(&str, &[&str], &[&str]); 10] = [
+        ("write-tmpfs m m/f", &[], &[]),
+        ("write-tmpfs m m/new", &[], &[]),
+        (
+            "copy-bound src dst dst/in dst/out",
+            &["src/in"],
+            &["src/out"],
+        ),
+        ("rename-bound src dst dst/n dst/out", &[], &["src/out"]),
+        ("move-bound src dst dst/x dst/y", &["src/x"], &["src/y"]),
+        ("remove-bound src dst dst/x", &[], &[]),
+        ("cut-bound src dst dst/x", &["src/x"], &["src/x"]),
+        ("rename-tmpfs m m/new m/f", &[], &[]),
+        ("from-tmpfs m m/new out", &[], &["out"]),
+        // Last, as the second one stays where it is mounted in the command's namespace.
+        ("write-two m m/f other other/f", &[], &["other/f"]),
+    ];
+    let program = program::path("mounts", Build::Dynamic);
+    for (arguments, inputs, outputs) in cases {
+        for apart in ["", "apart "] {
+            let project = Project::new();
+            for name in ["m", "other", "src", "dst"] {
+                folder(&project, name);
+            }
+            for name in ["m/f", "src/in", "src/x", "dst/in", "dst/x", "dst/y"] {
+                project.write(name, name);
+            }
+            let script = format!("{} {apart}{arguments}", program.display());
+            project.roar(["run", "-q", "sh", "-c", &script]).succeeds();
+            let is_left = arguments.starts_with("write-two") && apart.is_empty();
+            let outputs = if apart.is_empty() || !outputs.contains(&"other/f") {
+                outputs
+            } else {
+                &[]
+            };
+            let record = Record::newest(&project);
+            let right = FileSets {
+                inputs: inputs.iter().map(Into::into).collect(),
+                outputs: outputs.iter().map(Into::into).collect(),
+            };
+            let compared = compare(&record.files_under(project.root()), &right);
+            if is_left {
+                project.run("umount", ["other"]);
+            }
+            if record.is_complete() {
+                compared.unwrap_or_else(|wrong| panic!("{apart}{arguments}:\n{wrong}"));
+            }
+            assert!(
+                is_named(&record) || record.is_complete(),
+                "{apart}{arguments}: {:#}",
+                record.completeness()
+            );
+        }
+    }
+}
+
+/// Whether the record says that names may be wrong.
+fn is_named(record: &Record) -> bool {
+    let gaps = record.completeness()["gaps"].as_array().into_iter();
+    gaps.flatten().any(|gap| gap["kind"] == "unresolved_path")
+}
+
+/// A mount that is gone at the end: what is at the names then is not what the command used.
+#[test]
+fn a_mount_that_is_gone_at_the_end() {
+    if !met(&[Need::Bpf, Need::Root, Need::FileSystem("tmpfs")]) {
+        return;
+    }
+    let project = Project::new();
+    for name in ["m", "src", "dst", "other"] {
+        folder(&project, name);
+    }
+    for name in ["m/f", "src/x", "dst/x", "dst/y"] {
+        project.write(name, name);
+    }
+    let run = |script: &str| {
+        project.roar(["run", "-q", "sh", "-c", script]).succeeds();
+        Record::newest(&project)
+    };
+    let record = run("mount --bind src dst; mv dst/x dst/y; umount dst");
+    assert!(is_named(&record), "{:#}", record.completeness());
+    // The reader is to see the mount while it is there.
+    let record = run("mount -t tmpfs none m; echo x > m/f; sleep 0.3; umount m");
+    let entry = record.entry("outputs", &project.path("m/f"));
+    let note = "another file is in its place";
+    assert_eq!(entry["note"], note, "{entry:#}");
+    // A mount that was there before, and one that takes over its numbers.
+    let _mount = Cover::tmpfs(&project.path("m"));
+    let record = run("umount m; mount -t tmpfs none other; echo x > other/new");
+    project.run("mount", ["--move", "other", "m"]);
+    let files = record.files_under(project.root());
+    assert_eq!(files.describe(), "  out other/new\n");
+    assert!(record.is_complete(), "{:#}", record.completeness());
+}
+
 #[test]
 fn moves_between_file_systems() {
     if !met(&[Need::Bpf, Need::FileSystem("tmpfs")]) {

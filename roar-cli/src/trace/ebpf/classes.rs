@@ -55,6 +55,10 @@ macro_rules! common {
             (libc::SYS_mkdirat, class::MKDIRAT),
             (libc::SYS_truncate, class::TRUNCATE),
             (libc::SYS_mknodat, class::MKNODAT),
+            (libc::SYS_mount, class::MOUNT),
+            (libc::SYS_umount2, class::UMOUNT),
+            (libc::SYS_move_mount, class::MOVE_MOUNT),
+            (libc::SYS_pivot_root, class::PIVOT_ROOT),
             (libc::SYS_io_uring_setup, class::IO_URING_SETUP),
             (libc::SYS_io_submit, class::IO_SUBMIT),
             (libc::SYS_swapon, class::KERNEL_FILE),
@@ -107,9 +111,11 @@ macro_rules! compat {
             (9, class::LINK),
             (10, class::UNLINK),
             (14, class::MKNOD),
+            (21, class::MOUNT),
             (38, class::RENAME),
             (39, class::MKDIR),
             (40, class::RMDIR),
+            (52, class::UMOUNT),
             (54, class::IOCTL),
             (83, class::SYMLINK),
             (92, class::TRUNCATE),
@@ -126,6 +132,7 @@ macro_rules! compat {
             (194, class::FTRUNCATE),
             (239, class::SENDFILE),
             (425, class::IO_URING_SETUP),
+            (429, class::MOVE_MOUNT),
             (437, class::OPENAT2),
             $($extra)*
         ]
@@ -134,7 +141,9 @@ macro_rules! compat {
 
 #[cfg(target_arch = "x86_64")]
 const COMPAT: &[(u32, u8)] = compat! {
+    (22, class::UMOUNT),
     (90, class::OLD_MMAP),
+    (217, class::PIVOT_ROOT),
     (248, class::COMPAT_IO_SUBMIT),
     (295, class::OPENAT),
     (296, class::MKDIRAT),
@@ -160,6 +169,7 @@ const COMPAT: &[(u32, u8)] = compat! {
 
 #[cfg(not(target_arch = "x86_64"))]
 const COMPAT: &[(u32, u8)] = compat! {
+    (218, class::PIVOT_ROOT),
     (246, class::COMPAT_IO_SUBMIT),
     (322, class::OPENAT),
     (323, class::MKDIRAT),

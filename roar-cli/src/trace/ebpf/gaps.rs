@@ -38,6 +38,16 @@ pub(super) fn changed_link() -> Gap {
     }
 }
 
+pub(super) fn changed_mount() -> Gap {
+    Gap {
+        kind: GapKind::UnresolvedPath,
+        detail: "a file system was mounted or unmounted where the command had used files by their \
+                 names; some may be recorded by names that are not theirs now"
+            .to_owned(),
+        count: 1,
+    }
+}
+
 pub(super) fn unknown_script() -> Gap {
     Gap {
         kind: GapKind::UnresolvedPath,

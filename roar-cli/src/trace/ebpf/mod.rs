@@ -20,6 +20,7 @@ pub mod loader;
 mod mounts;
 mod named;
 mod network;
+mod passed;
 mod places;
 mod refusal;
 mod ring;

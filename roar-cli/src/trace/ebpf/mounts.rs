@@ -33,14 +33,30 @@ impl Mounts {
         Self { by_id }
     }
 
-    /// Whether a mount id is one of roar's namespace.
-    pub(super) fn knows(&self, mount_id: u32) -> bool {
-        self.by_id.contains_key(&mount_id)
+    /// Whether a mount is one of the table's. Ids are used again: the device must be the same.
+    pub(super) fn knows(&self, mount_id: u32, device: u32) -> bool {
+        self.get(mount_id, device).is_some()
     }
 
     /// The path that `inside`, a path within its file system, has through a mount of the table.
-    pub(super) fn place(&self, mount_id: u32, inside: &[u8]) -> Option<Vec<u8>> {
-        self.by_id.get(&mount_id)?.place(inside)
+    pub(super) fn place(&self, mount_id: u32, device: u32, inside: &[u8]) -> Option<Vec<u8>> {
+        self.get(mount_id, device)?.place(inside)
+    }
+
+    /// Whether something is mounted at a path.
+    pub(super) fn has_point(&self, path: &[u8]) -> bool {
+        self.by_id.values().any(|mount| mount.point == path)
+    }
+
+    /// Whether a mount is in another place than in an earlier table, or was in none.
+    pub(super) fn is_new(&self, mount_id: u32, before: &Self) -> bool {
+        let now = self.by_id.get(&mount_id).map(|mount| &mount.point);
+        now != before.by_id.get(&mount_id).map(|mount| &mount.point)
+    }
+
+    fn get(&self, mount_id: u32, device: u32) -> Option<&Mount> {
+        let mount = self.by_id.get(&mount_id)?;
+        (mount.device == device).then_some(mount)
     }
 
     /// What a path of the table's owner reaches: a device, and a path within its file system.
@@ -60,7 +76,7 @@ impl Mounts {
         device: u32,
         inside: &[u8],
     ) -> (Vec<u8>, PathQuality) {
-        if let Some(path) = self.place(mount_id, inside) {
+        if let Some(path) = self.place(mount_id, device, inside) {
             return (path, PathQuality::Full);
         }
         let candidates = self.by_id.values().filter(|mount| mount.device == device);
@@ -232,5 +248,7 @@ mod tests {
             ("/mnt/a b/f", PathQuality::Full),
         );
         check(999, (0, 99), "/y", ("/y", PathQuality::Foreign));
+        // The id of a mount that has made room for another.
+        check(31, (0, 21), "/y", ("/tmp/y", PathQuality::Full));
     }
 }

@@ -11,7 +11,9 @@ use std::path::Path;
 use super::decode::{NamedPath, join_names};
 use super::links::{Effect, Links};
 use super::mounts::Mounts;
+use super::passed::Passed;
 use super::text::{joined, parent, trimmed};
+use crate::clock;
 use crate::event::PathQuality;
 use crate::model::RawString;
 
@@ -44,9 +46,16 @@ enum View {
 
 /// Mounts and links, and a short-lived cache of directories.
 pub(super) struct Places {
-    own: Mounts,
+    own: Table,
+    /// Whether the job changed the mounts of roar's own namespace since they were read.
+    own_is_old: bool,
+    /// Its mounts as they were read the time before.
+    own_before: Mounts,
+    /// Whether files were placed by a mount that had not been there then.
+    is_own_young: bool,
     /// The mounts of other namespaces, as the processes in them saw them; the newest last.
-    others: Vec<Mounts>,
+    others: Vec<Table>,
+    passed: Passed,
     /// Processes that were seen in other namespaces, the newest last: one of them may be left to
     /// ask when others are gone.
     inside: Vec<u32>,
@@ -59,6 +68,24 @@ pub(super) struct Places {
     /// Roots of processes that have another than everybody.
     roots: HashMap<u32, Vec<u8>>,
     directories: HashMap<(View, Vec<u8>, Vec<u8>), Vec<u8>>,
+}
+
+/// The mounts of a namespace, and between which moments they were read.
+struct Table {
+    mounts: Mounts,
+    from_ns: u64,
+    read_ns: u64,
+}
+
+/// What is done to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Neither a link nor a directory is an input or an output.
+    NoFile,
+    /// A file's name is gone.
+    Removal,
+    /// A file has another name, or is changed by its name.
+    Change,
 }
 
 /// A walk in progress.
@@ -74,7 +101,11 @@ impl Places {
     pub(super) fn new() -> Self {
         Self {
             own: read_mounts("self"),
+            own_is_old: false,
+            own_before: Mounts::default(),
+            is_own_young: false,
             others: Vec::new(),
+            passed: Passed::default(),
             inside: Vec::new(),
             fresh: HashSet::new(),
             in_vain: HashSet::new(),
@@ -99,20 +130,23 @@ impl Places {
         inside: &[u8],
         process: u32,
     ) -> (Vec<u8>, PathQuality) {
-        self.learn(mount_id, process);
-        if !self.own.knows(mount_id) && self.inside.last() != Some(&process) {
+        self.learn(mount_id, device, process);
+        let is_own = self.is_own(mount_id, device);
+        self.is_own_young =
+            self.is_own_young || is_own && self.own.mounts.is_new(mount_id, &self.own_before);
+        if !is_own && self.inside.last() != Some(&process) {
             self.inside.retain(|one| *one != process);
             if self.inside.len() == MOST_INSIDE {
                 self.inside.remove(0);
             }
             self.inside.push(process);
         }
-        self.own.locate(mount_id, device, inside)
+        self.own.mounts.locate(mount_id, device, inside)
     }
 
     /// Whether a mount is one of roar's own namespace.
-    pub(super) fn is_own(&self, mount_id: u32) -> bool {
-        self.own.knows(mount_id)
+    pub(super) fn is_own(&self, mount_id: u32, device: u32) -> bool {
+        self.own.mounts.knows(mount_id, device)
     }
 
     /// The path of a name: its directory real, its last part as given.
@@ -120,8 +154,9 @@ impl Places {
         &mut self,
         named: &NamedPath<'_>,
         process: u32,
+        usage: Use,
     ) -> Result<RawString, Unclear> {
-        self.reach(named, process, false)
+        self.reach(named, process, usage, false)
     }
 
     /// The path of what a name stands for, should it be that of a link.
@@ -130,7 +165,41 @@ impl Places {
         named: &NamedPath<'_>,
         process: u32,
     ) -> Result<RawString, Unclear> {
-        self.reach(named, process, true)
+        self.reach(named, process, Use::Change, true)
+    }
+
+    /// Mounts changed at a name. Tells whether names or files that were read before may have been
+    /// misread, for this or because a table was read after it.
+    pub(super) fn remounted(
+        &mut self,
+        named: &NamedPath<'_>,
+        process: u32,
+        at_ns: u64,
+        is_mounted: bool,
+    ) -> bool {
+        let was_young = self.is_own_young;
+        let seen = self.seen(named, process, Use::NoFile, true);
+        self.own_is_old |= self.own.from_ns <= at_ns;
+        let Ok((view, point)) = seen else {
+            return self.passed.is_doubtful(b"/", |until_ns| until_ns >= at_ns);
+        };
+        // umount(2) returns long after the mount is gone: the table says which was first.
+        let is_late =
+            |table: &Table| table.read_ns >= at_ns || table.mounts.has_point(&point) == is_mounted;
+        if view == View::Own && was_young && is_late(&self.own) {
+            return true;
+        }
+        self.passed.is_doubtful(&point, |until_ns| {
+            let mut tables = self.others.iter();
+            let table = tables.find(|table| table.read_ns == until_ns);
+            table.map_or(until_ns >= at_ns, is_late)
+        })
+    }
+
+    /// A process has another root. Tells as above.
+    pub(super) fn pivoted(&mut self, at_ns: u64) -> bool {
+        self.own_is_old |= self.own.from_ns <= at_ns;
+        self.passed.is_doubtful(b"/", |until_ns| until_ns >= at_ns)
     }
 
     /// The job made a link. Tells whether names that were read before may have been misread; as
@@ -165,16 +234,18 @@ impl Places {
     }
 
     /// Sees to it that a mount is known, if it still can be.
-    fn learn(&mut self, mount_id: u32, process: u32) {
-        if self.view_of(mount_id) != View::Gone || self.in_vain.contains(&(mount_id, process)) {
+    fn learn(&mut self, mount_id: u32, device: u32, process: u32) {
+        let is_known = self.view_of(mount_id, device) != View::Gone;
+        if !self.own_is_old && (is_known || self.in_vain.contains(&(mount_id, process))) {
             return;
         }
         // A mount made since, or one of another namespace.
-        self.own = read_mounts("self");
-        if self.own.knows(mount_id) {
+        let before = std::mem::replace(&mut self.own, read_mounts("self"));
+        (self.own_before, self.own_is_old, self.is_own_young) = (before.mounts, false, false);
+        if self.view_of(mount_id, device) != View::Gone {
             return;
         }
-        if !self.read_of(mount_id, process) {
+        if !self.read_of(mount_id, device, process) {
             if self.in_vain.len() == MOST_IN_VAIN {
                 self.in_vain.clear();
             }
@@ -183,9 +254,9 @@ impl Places {
     }
 
     /// Reads the mounts of a process of another namespace. Returns whether that mount is there.
-    fn read_of(&mut self, mount_id: u32, process: u32) -> bool {
+    fn read_of(&mut self, mount_id: u32, device: u32, process: u32) -> bool {
         let table = read_mounts(&process.to_string());
-        if !table.knows(mount_id) {
+        if !table.mounts.knows(mount_id, device) {
             return false;
         }
         if self.others.len() == MOST_TABLES {
@@ -198,7 +269,7 @@ impl Places {
     }
 
     /// Reads the mounts of another namespace anew, from whichever process is left in it.
-    fn refresh(&mut self, mount_id: u32, process: u32) {
+    fn refresh(&mut self, mount_id: u32, device: u32, process: u32) {
         if self.fresh.contains(&mount_id) {
             return;
         }
@@ -206,17 +277,18 @@ impl Places {
         let candidates: Vec<_> = std::iter::once(process).chain(others).collect();
         if !candidates
             .into_iter()
-            .any(|one| self.read_of(mount_id, one))
+            .any(|one| self.read_of(mount_id, device, one))
         {
             self.fresh.insert(mount_id);
         }
     }
 
-    fn view_of(&self, mount_id: u32) -> View {
-        if self.own.knows(mount_id) {
+    fn view_of(&self, mount_id: u32, device: u32) -> View {
+        if self.is_own(mount_id, device) {
             return View::Own;
         }
-        let newest = self.others.iter().rposition(|table| table.knows(mount_id));
+        let mut others = self.others.iter();
+        let newest = others.rposition(|table| table.mounts.knows(mount_id, device));
         newest.map_or(View::Gone, View::Other)
     }
 
@@ -224,25 +296,39 @@ impl Places {
         &mut self,
         named: &NamedPath<'_>,
         process: u32,
+        usage: Use,
         follow: bool,
     ) -> Result<RawString, Unclear> {
+        let (view, path) = self.seen(named, process, usage, follow)?;
+        Ok(self.in_own(view, &path).0.into())
+    }
+
+    /// The path of a name as one sees it in that view.
+    fn seen(
+        &mut self,
+        named: &NamedPath<'_>,
+        process: u32,
+        usage: Use,
+        follow: bool,
+    ) -> Result<(View, Vec<u8>), Unclear> {
         let inside = join_names(named.names);
         let (base, _) = self.locate(named.mount_id, named.device, &inside, process);
         let string = trimmed(named.string);
-        if !self.own.knows(named.mount_id) {
-            self.refresh(named.mount_id, process);
+        if !self.is_own(named.mount_id, named.device) {
+            self.refresh(named.mount_id, named.device, process);
         }
-        let view = self.view_of(named.mount_id);
+        let view = self.view_of(named.mount_id, named.device);
         let start = match view {
             View::Own => base,
             View::Other(at) => self.others[at]
-                .place(named.mount_id, &inside)
+                .mounts
+                .place(named.mount_id, named.device, &inside)
                 .ok_or(Unclear)?,
             View::Gone => {
                 let leaf = string.strip_prefix(b"/").unwrap_or(string);
                 let is_plain = !leaf.contains(&b'/') && leaf != b"..";
                 return if is_plain && !follow {
-                    Ok(joined(&base, leaf).into())
+                    Ok((view, joined(&base, leaf)))
                 } else {
                     Err(Unclear)
                 };
@@ -264,6 +350,14 @@ impl Places {
             }
             walk.at
         };
+        if usage != Use::NoFile {
+            let until_ns = match view {
+                View::Other(at) => self.others[at].read_ns,
+                View::Own | View::Gone => u64::MAX,
+            };
+            let is_removal = usage == Use::Removal;
+            self.passed.through(&directory, until_ns, is_removal);
+        }
         let path = if follow || matches!(leaf, b"" | b"." | b"..") {
             let mut walk = Walk::new(directory, leaf);
             self.walk(view, process, &root, &mut walk)?;
@@ -271,7 +365,7 @@ impl Places {
         } else {
             joined(&directory, leaf)
         };
-        Ok(self.in_own(view, &path).0.into())
+        Ok((view, path))
     }
 
     /// The root of the process, as its view shows it: where its absolute names count from.
@@ -344,8 +438,8 @@ impl Places {
         let View::Other(at) = view else {
             return (path.to_vec(), PathQuality::Full);
         };
-        match self.others[at].reach(path) {
-            Some((device, inside)) => self.own.locate(0, device, &inside),
+        match self.others[at].mounts.reach(path) {
+            Some((device, inside)) => self.own.mounts.locate(0, device, &inside),
             None => (path.to_vec(), PathQuality::Foreign),
         }
     }
@@ -369,8 +463,14 @@ impl Walk {
 }
 
 /// Unreadable (no /proc, or the process is gone): no mount is then known.
-fn read_mounts(process: &str) -> Mounts {
-    Mounts::parse(&std::fs::read(format!("/proc/{process}/mountinfo")).unwrap_or_default())
+fn read_mounts(process: &str) -> Table {
+    let from_ns = clock::monotonic_ns();
+    let text = std::fs::read(format!("/proc/{process}/mountinfo")).unwrap_or_default();
+    Table {
+        mounts: Mounts::parse(&text),
+        from_ns,
+        read_ns: clock::monotonic_ns(),
+    }
 }
 
 /// Whether a path is one of those by which `/proc` hands out what a process has.

@@ -10,7 +10,7 @@ use super::identity::{self, Identities};
 use super::loader;
 use super::named;
 use super::network;
-use super::places::{Places, Unclear};
+use super::places::{Places, Unclear, Use};
 use super::text::{joined, leaf, parent, trimmed};
 use crate::event::{
     Access, EventKind, FileId, FileState, NameChange, PathQuality, ProcessId, TraceEvent,
@@ -119,6 +119,10 @@ impl Translator {
                     file: state,
                 }
             }
+            Body::Name(name) if is_of_mounts(name.op) => {
+                let is_doubtful = self.mounts_changed(name, record);
+                return is_doubtful.then(|| EventKind::Gap(gaps::changed_mount()));
+            }
             Body::Name(name) => {
                 let change = self.name_changed(name, record.process)?;
                 if name.request != 0 && name.op != name_op::TRUNCATE {
@@ -176,7 +180,7 @@ impl Translator {
         }
         if let Some(id) = id
             && quality == PathQuality::Full
-            && !self.places.is_own(file.mount_id)
+            && !self.places.is_own(file.mount_id, file.device)
         {
             self.stray(&path, id);
         }
@@ -224,26 +228,31 @@ impl Translator {
             name_op::LINK | name_op::LINK_DESCRIPTOR => NameChange::Link,
             name_op::SYMLINK => {
                 let target = RawString::new(name.first.string);
-                let path = places.path_of(&name.second, process)?;
+                let path = places.path_of(&name.second, process, Use::NoFile)?;
                 let is_doubtful = places.linked(&path, target.as_bytes());
                 self.doubt(is_doubtful);
                 return Ok(Some(EventKind::Symlinked { path, target }));
             }
             name_op::UNLINK | name_op::RMDIR => {
-                let path = places.path_of(&name.first, process)?;
-                let is_doubtful = name.op == name_op::UNLINK && places.removed(&path);
+                let is_file = name.op == name_op::UNLINK;
+                let usage = if is_file { Use::Removal } else { Use::NoFile };
+                let path = places.path_of(&name.first, process, usage)?;
+                let is_doubtful = is_file && places.removed(&path);
                 self.doubt(is_doubtful);
                 return Ok(Some(EventKind::Removed { path }));
             }
             name_op::MKDIR => {
-                let path = places.path_of(&name.first, process)?;
+                let path = places.path_of(&name.first, process, Use::NoFile)?;
                 return Ok(Some(EventKind::DirectoryMade { path }));
             }
             name_op::TRUNCATE | name_op::MKNOD => {
                 let (path, access) = if name.op == name_op::TRUNCATE {
                     (places.followed(&name.first, process)?, Access::Truncated)
                 } else {
-                    (places.path_of(&name.first, process)?, Access::Created)
+                    (
+                        places.path_of(&name.first, process, Use::Change)?,
+                        Access::Created,
+                    )
                 };
                 let file = FileState {
                     // The new length; none of what was just made.
@@ -255,7 +264,7 @@ impl Translator {
             name_op::SCRIPT => return self.script(&name.first, process).map(Some),
             _ => return Ok(None),
         };
-        let to = places.path_of(&name.second, process)?;
+        let to = places.path_of(&name.second, process, Use::Change)?;
         let id = if self.nameless.is_empty() {
             None
         } else {
@@ -267,10 +276,10 @@ impl Translator {
             match (is_of_a_descriptor(name.first.string), id) {
                 (true, None) => places.followed(&name.first, process)?,
                 (true, Some(_)) => RawString::new(trimmed(name.first.string)),
-                (false, _) => places.path_of(&name.first, process)?,
+                (false, _) => places.path_of(&name.first, process, Use::Change)?,
             }
         } else {
-            places.path_of(&name.first, process)?
+            places.path_of(&name.first, process, Use::Change)?
         };
         let mut is_doubtful = change == NameChange::Rename && places.moved(&from, &to);
         if change == NameChange::Exchange {
@@ -284,6 +293,19 @@ impl Translator {
             change,
             id,
         }))
+    }
+
+    /// Mounts changed. Tells whether what was read by names before may have been misread.
+    fn mounts_changed(&mut self, name: &NameRecord<'_>, record: &Record<'_>) -> bool {
+        let (process, at_ns) = (record.process, record.time_ns);
+        if name.op == name_op::PIVOTED {
+            return self.places.pivoted(at_ns);
+        }
+        let is_moved = !trimmed(name.second.string).is_empty();
+        let places = &mut self.places;
+        let from = is_moved && places.remounted(&name.second, process, at_ns, false);
+        let is_mounted = name.op == name_op::MOUNTED;
+        places.remounted(&name.first, process, at_ns, is_mounted) || from
     }
 
     /// Says that a link changed while names may have been read through it.
@@ -407,6 +429,10 @@ fn access_of(file: &FileRecord<'_>) -> Option<Access> {
         access::EXECUTED => Access::Executed,
         _ => return None,
     })
+}
+
+fn is_of_mounts(op: u8) -> bool {
+    matches!(op, name_op::MOUNTED | name_op::UNMOUNTED | name_op::PIVOTED)
 }
 
 /// Whether a path names a descriptor of a process.
