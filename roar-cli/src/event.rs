@@ -25,7 +25,7 @@ pub struct ProcessId(pub u32);
 /// `stat` shows other numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
-    /// Superblock device.
+    /// Superblock device, as the kernel has it: major << 20 | minor.
     pub device: u64,
     /// Inode number.
     pub inode: u64,

@@ -82,6 +82,35 @@ fn what_was_too_late_is_said() {
     }
 }
 
+/// What an earlier run hashed is known again by what either tracer calls the file, and no file is
+/// taken for another.
+#[test]
+fn both_tracers_call_a_file_the_same() {
+    if !require_bpf() {
+        return;
+    }
+    for tracer in ["ebpf", "seccomp"] {
+        let project = Project::new();
+        // More than seccomp hashes while a call waits.
+        let before = b"before\n".repeat(300_000);
+        let file = project.write("data", &before);
+        let run = |script: &str| {
+            let argv = ["run", "-q", "--tracer", tracer, "sh", "-c", script];
+            project.roar(argv).succeeds();
+            Record::newest(&project)
+        };
+        let record = run("cat data > copy");
+        for (list, name) in [("inputs", "data"), ("outputs", "copy")] {
+            let entry = record.entry(list, &project.path(name));
+            assert_eq!(entry["hash"], blake3_of(&before), "{tracer}: {entry:#}");
+            assert!(entry["note"].is_null(), "{tracer}: {entry:#}");
+        }
+        let record = run("echo more >> data");
+        let entry = record.entry("inputs", &file);
+        assert_eq!(entry["hash"], blake3_of(&before), "{tracer}: {entry:#}");
+    }
+}
+
 #[test]
 fn outputs_are_hashed_while_the_command_runs() {
     if !require_bpf() {

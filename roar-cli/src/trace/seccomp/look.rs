@@ -407,7 +407,7 @@ pub(super) fn file_id(kind: FileSystem, status: &Statx) -> FileId {
         0
     };
     FileId {
-        device: u64::from(status.stx_dev_major) << 32 | u64::from(status.stx_dev_minor),
+        device: u64::from(status.stx_dev_major) << 20 | u64::from(status.stx_dev_minor),
         inode: status.stx_ino,
         generation,
     }
