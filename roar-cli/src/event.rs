@@ -92,6 +92,9 @@ pub enum Access {
     },
     /// Mapped shared and writable.
     MappedWrite,
+    /// Opened so that it can be mapped shared and writable; the back-end does not see whether it
+    /// was. No evidence of a write by itself.
+    Mappable,
     /// Came into being by this open (empty).
     Created,
     /// Emptied or cut (O_TRUNC, truncate, ftruncate) to `FileState::size_bytes`.

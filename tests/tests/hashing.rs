@@ -6,7 +6,7 @@ use std::path::Path;
 
 use roar_tests::project::Project;
 use roar_tests::record::Record;
-use roar_tests::require::require_bpf;
+use roar_tests::require::{Need, met, require_bpf};
 use roar_tests::terminal::Terminal;
 use roar_tests::workload::{Build, program};
 use serde_json::Value;
@@ -79,6 +79,60 @@ fn what_was_too_late_is_said() {
                 "{input:#}"
             );
         }
+    }
+}
+
+/// SQLite's write-ahead log, and the index beside it that every process maps and stores to: hashes
+/// are those of the files before and after, or there is none and a note says why.
+#[test]
+fn a_database_with_a_write_ahead_log() {
+    if !met(&[Need::Bpf, Need::Program("python3")]) {
+        return;
+    }
+    let script = "import os, signal, sqlite3, sys\n\
+        c = sqlite3.connect('d.db')\n\
+        c.execute('pragma journal_mode=wal')\n\
+        c.execute('create table if not exists t(a)')\n\
+        for i in range(200):\n    c.execute('insert into t values(?)', (i,))\n    c.commit()\n\
+        os.kill(os.getpid(), signal.SIGKILL) if sys.argv[1] == 'killed' else c.close()\n";
+    for tracer in ["ebpf", "seccomp"] {
+        let project = Project::new();
+        project.write("w.py", script);
+        for (end, files) in [
+            ("closed", &["d.db"][..]),
+            ("killed", &["d.db-shm", "d.db-wal"]),
+            ("killed", &["d.db-shm", "d.db-wal"]),
+            ("closed", &["d.db"]),
+        ] {
+            let content = |name: &str| fs::read(project.path(name)).ok();
+            let names = ["d.db", "d.db-shm", "d.db-wal"];
+            let before = names.map(content);
+            let argv = ["run", "-q", "--tracer", tracer, "python3", "w.py", end];
+            let status = project.roar(argv).code();
+            assert_eq!(status, if end == "killed" { 128 + 9 } else { 0 });
+            let record = Record::newest(&project);
+            for name in files {
+                let entry = record.entry("outputs", &project.path(name));
+                let now = content(name).expect("it was written");
+                assert_eq!(entry["hash"], blake3_of(&now), "{tracer} {end}: {entry:#}");
+            }
+            for (name, before) in names.iter().zip(before) {
+                let path = project.path(name);
+                // SQLite empties what it does not believe.
+                if !record.inputs().contains(&path) {
+                    continue;
+                }
+                let entry = record.entry("inputs", &path);
+                let before = before.expect("no input was not there");
+                assert!(
+                    entry["hash"] == blake3_of(&before)
+                        || entry["hash"].is_null() && entry["note"].is_string(),
+                    "{tracer} {end}: {entry:#}"
+                );
+            }
+        }
+        let database = project.path("d.db");
+        assert!(Record::newest(&project).inputs().contains(&database));
     }
 }
 

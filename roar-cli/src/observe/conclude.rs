@@ -116,7 +116,7 @@ fn output(fold: &Fold, index: FileIndex, names: &[Name]) -> Option<Output> {
         path: fold.paths.path(first.node),
         quality: first.facts.quality(),
         evidence,
-        shared_mapping: facts.any(Facts::MAPPED_WRITE),
+        shared_mapping: facts.any(Facts::STORED_TO),
         links: paths(fold, further),
     })
 }

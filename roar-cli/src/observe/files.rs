@@ -49,10 +49,14 @@ impl Facts {
     pub(super) const OPENED: Self = Self(1 << 10);
     /// A path of it came truncated.
     pub(super) const CUT: Self = Self(1 << 11);
+    /// It may have been mapped shared and writable, unseen.
+    pub(super) const MAPPABLE: Self = Self(1 << 12);
 
     /// Any evidence of a write.
     pub(super) const MODIFIED: Self =
         Self(Self::CREATED.0 | Self::WRITTEN.0 | Self::MAPPED_WRITE.0 | Self::INFERRED.0);
+    /// Its state need not tell of every store.
+    pub(super) const STORED_TO: Self = Self(Self::MAPPED_WRITE.0 | Self::MAPPABLE.0);
     /// Any evidence that content from before the job was consumed.
     pub(super) const CONSUMED: Self =
         Self(Self::READ.0 | Self::MAPPED.0 | Self::EXECUTED.0 | Self::OPENED.0);

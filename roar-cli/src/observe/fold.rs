@@ -167,7 +167,8 @@ impl Fold {
             | Access::Executed
             | Access::OpenedRead
             | Access::OpenedWrite
-            | Access::MappedWrite => pristine,
+            | Access::MappedWrite
+            | Access::Mappable => pristine,
             Access::InferredWrite
             | Access::Written { .. }
             | Access::Created
@@ -186,6 +187,10 @@ impl Fold {
             Access::Executed => (Some(Facts::EXECUTED), None),
             Access::OpenedRead => (Some(Facts::OPENED), None),
             Access::OpenedWrite => (None, None),
+            Access::Mappable => {
+                file.facts.add(Facts::MAPPABLE);
+                (None, None)
+            }
             Access::Written { .. } | Access::Created | Access::Truncated => {
                 (None, Some(Facts::WRITTEN))
             }

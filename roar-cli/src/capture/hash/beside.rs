@@ -161,7 +161,7 @@ impl Beside {
                     | Access::Created
                     | Access::Truncated => None,
                     // Its times need not tell of every store.
-                    Access::MappedWrite => return,
+                    Access::MappedWrite | Access::Mappable => return,
                 };
                 (&file.path, read)
             }

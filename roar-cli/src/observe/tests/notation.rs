@@ -113,6 +113,7 @@ fn event(line: &str) -> TraceEvent {
         "open_write" => touched(Access::OpenedWrite),
         "infer_write" => touched(Access::InferredWrite),
         "map_write" => touched(Access::MappedWrite),
+        "mappable" => touched(Access::Mappable),
         "create" => touched(Access::Created),
         "truncate" => touched(Access::Truncated),
         "write" => {

@@ -45,7 +45,10 @@ impl Supervisor {
             Call::Unlink { at } => self.unlink(work, at),
             Call::MakeDirectory { at } => self.make(work, at, Effect::DirectoryMade),
             Call::MakeNode { at, mode } => match mode & libc::S_IFMT {
-                0 | libc::S_IFREG => self.make(work, at, Effect::Created),
+                0 | libc::S_IFREG => self.make(work, at, |entry| Effect::Created {
+                    entry,
+                    mappable: false,
+                }),
                 _ => Ok(()),
             },
             Call::Truncate { at, length } => self.truncate(work, at, length),
@@ -228,7 +231,8 @@ impl Supervisor {
                 {
                     let entry = self.named(entry, &work.task);
                     if self.release(work) {
-                        self.expect(&work.task, Effect::Created(entry));
+                        let mappable = intent.reads && intent.writes;
+                        self.expect(&work.task, Effect::Created { entry, mappable });
                     }
                 }
                 return;
@@ -263,7 +267,10 @@ impl Supervisor {
                     size_bytes: 0,
                     ..state
                 };
-                self.touched(process, emptied, Access::Truncated);
+                self.touched(process, emptied.clone(), Access::Truncated);
+                if intent.reads && intent.writes {
+                    self.touched(process, emptied, Access::Mappable);
+                }
             }
             return;
         }
@@ -275,7 +282,10 @@ impl Supervisor {
                 self.touched(process, state.clone(), Access::OpenedRead);
             }
             if intent.writes {
-                self.touched(process, state, Access::OpenedWrite);
+                self.touched(process, state.clone(), Access::OpenedWrite);
+            }
+            if intent.reads && intent.writes {
+                self.touched(process, state, Access::Mappable);
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::event::NameChange;
 /// What a call will have done when it succeeds.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// A file comes into being.
-    Created(Entry),
+    /// A file comes into being, opened so that it can be mapped for writing or not.
+    Created { entry: Entry, mappable: bool },
     /// A directory does.
     DirectoryMade(Entry),
     /// A symbolic link does, with this text.
@@ -42,7 +42,7 @@ impl Effect {
     pub(super) fn moves_folders(&self) -> bool {
         let regular = |status: &Statx| look::is_regular(status);
         match self {
-            Self::Created(_) | Self::DirectoryMade(_) | Self::Named { .. } => false,
+            Self::Created { .. } | Self::DirectoryMade(_) | Self::Named { .. } => false,
             Self::Symlinked(..) => true,
             Self::Renamed { moved, .. } => !regular(moved),
             Self::Removed { was, .. } => !regular(was),
@@ -60,7 +60,7 @@ impl Effect {
             entry.status().is_ok_and(|now| look::same_file(&now, file))
         };
         match self {
-            Self::Created(entry) => entry.open(true).is_ok(),
+            Self::Created { entry, .. } => entry.open(true).is_ok(),
             Self::DirectoryMade(entry) => mode(entry, libc::S_IFDIR),
             Self::Symlinked(entry, _) => mode(entry, libc::S_IFLNK),
             Self::Renamed {

@@ -124,7 +124,10 @@ impl Supervisor {
                     &state,
                     mode == libc::O_RDWR,
                 );
-                self.touched(task.process, state, Access::OpenedWrite);
+                self.touched(task.process, state.clone(), Access::OpenedWrite);
+                if mode == libc::O_RDWR {
+                    self.touched(task.process, state, Access::Mappable);
+                }
             }
         }
     }
@@ -204,7 +207,7 @@ impl Supervisor {
             self.folders.forget();
         }
         let kind = match effect {
-            Effect::Created(entry) => {
+            Effect::Created { entry, mappable } => {
                 let Ok(file) = entry.open(true) else { return };
                 let Ok(status) = Looker::status(file.as_fd()) else {
                     return;
@@ -220,7 +223,10 @@ impl Supervisor {
                     }
                     self.writes.mark_written(state.id);
                     state.size_bytes = 0;
-                    self.touched(process, state, Access::Created);
+                    self.touched(process, state.clone(), Access::Created);
+                    if mappable {
+                        self.touched(process, state, Access::Mappable);
+                    }
                 }
                 return;
             }
@@ -248,8 +254,9 @@ impl Supervisor {
                     Access::Created,
                 );
                 if state.size_bytes > 0 {
-                    self.touched(process, state, Access::InferredWrite);
+                    self.touched(process, state.clone(), Access::InferredWrite);
                 }
+                self.touched(process, state, Access::Mappable);
                 return;
             }
             Effect::DirectoryMade(entry) => match self.looker.entry_path(&entry, process) {
