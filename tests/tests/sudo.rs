@@ -110,13 +110,14 @@ fn the_command_has_the_rights_of_who_typed_it() {
          ls /proc/self/fd | tr '\\n' ' '; echo; \
          setpriv --reuid 0 true 2> /dev/null || echo for good; \
          ls /proc/$PPID/fd 2> /dev/null || echo closed; \
+         env | grep -E '^SUDO_(UID|GID|USER|COMMAND)=' || echo not by sudo; \
          grep -h 'CapPrm\\|CapEff\\|CapInh' /proc/self/status /proc/$PPID/status | uniq -f 1";
     let told = desk.run(&["sh", "-c", script]);
     // The listing's own descriptor is the fourth.
     assert_eq!(
         told.succeeds().stdout_text(),
         "65534\n65534\n/nonexistent nobody nobody\n0 1 2 3 \nfor good\nclosed\n\
-         CapInh:\t0000000000000000\n"
+         not by sudo\nCapInh:\t0000000000000000\n"
     );
     desk.check_owners();
     let record = Record::of(&desk.project, "@1");
