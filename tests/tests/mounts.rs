@@ -211,6 +211,21 @@ fn a_mount_that_is_gone_at_the_end() {
     assert!(record.is_complete(), "{:#}", record.completeness());
 }
 
+/// A `/proc` that only the command's namespace has: nothing in it is anybody's file.
+#[test]
+fn a_proc_of_the_commands_own() {
+    if !met(&[Need::Bpf, Need::Root]) {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "input");
+    let script = "unshare --mount sh -c 'mount -t proc proc /proc; cat /proc/version in > out'";
+    check(&project, script, &["in"], &["out"]);
+    let record = Record::newest(&project);
+    assert!(!record.inputs().contains(Path::new("/version")));
+    assert!(record.filtered().contains(Path::new("/proc/version")));
+}
+
 #[test]
 fn moves_between_file_systems() {
     if !met(&[Need::Bpf, Need::FileSystem("tmpfs")]) {

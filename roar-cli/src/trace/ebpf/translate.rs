@@ -153,7 +153,12 @@ impl Translator {
     fn file_state(&mut self, file: &FileRecord<'_>, record_flags: u16, process: u32) -> FileState {
         let inside = join_names(file.names);
         let places = &mut self.places;
-        let (path, mut quality) = places.locate(file.mount_id, file.device, &inside, process);
+        let (mut path, mut quality) = places.locate(file.mount_id, file.device, &inside, process);
+        if quality == PathQuality::Foreign
+            && let Some(usual) = identity::usual_place(file.magic)
+        {
+            (path, quality) = (joined(usual, &inside), PathQuality::Full);
+        }
         if quality == PathQuality::Foreign
             && file.magic == identity::OVERLAY
             && self.hidden_overlays.insert(file.device)
