@@ -125,6 +125,11 @@ impl Record {
         let mut result: Vec<String> = Vec::new();
         for event in &self.events {
             let line = match &event.kind {
+                // Beside what it says of the same open.
+                EventKind::Touched {
+                    access: Access::Mappable,
+                    ..
+                } => continue,
                 EventKind::Touched { file, access } => {
                     let Some(name) = self.name(&file.path.to_path_buf()) else {
                         continue;
@@ -206,6 +211,10 @@ fn verb(access: Access) -> &'static str {
         Access::Created => "create",
         Access::Truncated => "empty",
         Access::Executed => "execute",
-        Access::Read | Access::Mapped | Access::Written { .. } | Access::MappedWrite => "other",
+        Access::Read
+        | Access::Mapped
+        | Access::Written { .. }
+        | Access::MappedWrite
+        | Access::Mappable => "other",
     }
 }
