@@ -1,5 +1,6 @@
 //! `roar diff`: what two jobs have in common and what not.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use super::reference::{self, FoundArtifact, Target};
 use crate::capture::git::{self, Code, CodeChange};
 use crate::error::CommandError;
 use crate::lineage::diff::{Change, Layer, LayerName, compare};
-use crate::model::{Digest, GitState, StoredJob};
+use crate::model::{Digest, GitState, JobRecord, RawString, StoredJob, UntrackedFile};
 use crate::present::Terminal;
 use crate::present::diff::{CodeLine, Content, DiffView, Producers, Side};
 use crate::project::Project;
@@ -134,7 +135,7 @@ fn producers(
             let (Some(job), Some(content)) = (job, content) else {
                 return Ok(None);
             };
-            let content: &crate::model::RawString = content;
+            let content: &RawString = content;
             let hash = Digest::from_hex(content.to_string());
             store.latest_producer(&hash, what, Some(job.id))
         };
@@ -149,8 +150,8 @@ fn producers(
 
 /// The files of code that differ, where both sides' code is still to be had.
 fn code(context: &Context, project: &Project, a: &Side, b: &Side) -> Option<Vec<CodeLine>> {
-    let state = |side: &Side| side.job.as_ref()?.record.git.clone();
-    let (a, b) = (state(a)?, state(b)?);
+    let (job_a, job_b) = (&a.job.as_ref()?.record, &b.job.as_ref()?.record);
+    let (a, b) = (job_a.git.as_ref()?, job_b.git.as_ref()?);
     if (&a.commit, &a.patch_hash, &a.untracked) == (&b.commit, &b.patch_hash, &b.untracked) {
         return None;
     }
@@ -160,7 +161,7 @@ fn code(context: &Context, project: &Project, a: &Side, b: &Side) -> Option<Vec<
             return Ok(None);
         };
         let blobs = Blobs::of(project).map_err(|error| in_words(&error))?;
-        let (a, b) = (kept(&blobs, a)?, kept(&blobs, b)?);
+        let (a, b) = (kept(&blobs, a, job_b)?, kept(&blobs, b, job_a)?);
         repository
             .changes_between(&a, &b)
             .map_err(|error| in_words(&error))
@@ -170,9 +171,18 @@ fn code(context: &Context, project: &Project, a: &Side, b: &Side) -> Option<Vec<
         context.ui.warning(&warning);
         None
     })?;
+    let is_beside = |git: &GitState, path: &RawString| {
+        let mut files = git.untracked.iter();
+        files.any(|file| file.path == *path)
+    };
     let line = |change: CodeChange| CodeLine {
+        // What git does not track is known only of who read it.
+        what: match change.what {
+            "deleted" if is_beside(a, &change.path) => "only a read",
+            "added" if is_beside(b, &change.path) => "only b read",
+            what => what,
+        },
         path: change.path,
-        what: change.what,
         lines_added: change.lines_added,
         lines_removed: change.lines_removed,
         patch: change.patch,
@@ -183,8 +193,24 @@ fn code(context: &Context, project: &Project, a: &Side, b: &Side) -> Option<Vec<
 /// Kept files that are larger are data, of which the inputs tell.
 const MOST_BYTES_OF_CODE: u64 = 1 << 20;
 
-/// The code of a run, as far as it was kept.
-fn kept(blobs: &Blobs, git: GitState) -> Result<Code, String> {
+/// The code of a run, as far as it was kept. Without what the `other` run met, too, but of which
+/// nothing was kept then: nobody can tell the lines in which that differs.
+fn kept(blobs: &Blobs, git: &GitState, other: &JobRecord) -> Result<Code, String> {
+    let is_kept = |of: &UntrackedFile| of.blob.is_some();
+    let kept_there: HashSet<&RawString> = other
+        .git
+        .iter()
+        .flat_map(|git| git.untracked.iter().filter(|file| is_kept(file)))
+        .map(|file| &file.path)
+        .collect();
+    let met_there: HashSet<&RawString> = other.inputs.iter().map(|file| &file.path).collect();
+    let at = |path: &RawString| {
+        let top = git.top.as_ref()?.to_path_buf();
+        Some(RawString::from_path(&top.join(path.to_path_buf())))
+    };
+    let is_comparable = |path: &RawString| {
+        kept_there.contains(path) || at(path).is_none_or(|place| !met_there.contains(&place))
+    };
     let blob = |digest: &str| {
         let content = blobs.get(&Digest::from_hex(digest));
         content.map_err(|error| error.to_string())
@@ -197,18 +223,22 @@ fn kept(blobs: &Blobs, git: GitState) -> Result<Code, String> {
         },
     };
     let mut untracked = Vec::new();
-    for file in git.untracked {
-        let Some(digest) = file.blob else { continue };
+    for file in git
+        .untracked
+        .iter()
+        .filter(|file| is_comparable(&file.path))
+    {
+        let Some(digest) = &file.blob else { continue };
         let path = blobs.path(&Digest::from_hex(digest.as_str()));
         let is_code = path
             .metadata()
             .is_ok_and(|metadata| metadata.len() <= MOST_BYTES_OF_CODE);
-        if is_code && let Some(content) = blob(&digest)? {
-            untracked.push((file.path, content));
+        if is_code && let Some(content) = blob(digest)? {
+            untracked.push((file.path.clone(), content));
         }
     }
     Ok(Code {
-        commit: git.commit,
+        commit: git.commit.clone(),
         patch,
         untracked,
     })

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use roar_cli::model::UntrackedFile;
+use roar_cli::model::{RawString, UntrackedFile};
 
 use crate::project::{TestProject, pipeline};
 
@@ -265,7 +265,7 @@ fn uncommitted_code_that_differs() {
                  a         b
       helper.py  -         073b949c
       patch      563d977b  72ab4b7d
-      added helper.py +1 -0
+      only b read helper.py +1 -0
         @@ -0,0 +1 @@
         +def help(): pass
       modified logo.png
@@ -293,6 +293,44 @@ fn uncommitted_code_that_differs() {
         "{answer:?}"
     );
     assert_eq!(answer.json()["code"], serde_json::Value::Null);
+}
+
+/// A file that one run read as another job had made it, and the other as somebody had edited it: of
+/// the first nothing was kept, so that its lines are not told, and nothing is called deleted.
+#[test]
+fn of_what_was_not_kept_no_lines_are_told() {
+    let mut project = TestProject::new();
+    git(&project, &["init", "-q"]);
+    project.write("train.py", "code\n");
+    let commit = commit(&project, &["train.py"]);
+    let root = project.root();
+    let blobs = roar_cli::store::Blobs::of(&roar_cli::project::Project { root }).expect("a place");
+    for (content, is_kept) in [("made\n", false), ("edited\n", true)] {
+        project.write("train.csv", content);
+        let kept = blobs.put(content.as_bytes()).expect("kept");
+        let top = RawString::from_path(&project.root());
+        project.job_with("python train.py", &["train.csv"], &[("model", content)], |job| {
+            let state = job.git.as_mut().expect("it has one");
+            state.commit = Some(commit.clone());
+            state.top = Some(top);
+            if is_kept {
+                state.untracked.push(UntrackedFile {
+                    path: "train.csv".into(),
+                    blob: Some(kept.to_string()),
+                    ..UntrackedFile::default()
+                });
+            }
+        });
+    }
+    for sides in [["00000001", "00000002"], ["00000002", "00000001"]] {
+        let text = project.roar(&["diff", sides[0], sides[1]]).stdout;
+        assert!(text.contains("Likely cause: inputs."), "{text}");
+        for wrong in ["deleted", "added", "only ", "edited\n"] {
+            assert!(!text.contains(wrong), "{wrong}: {text}");
+        }
+        let json = project.roar(&["diff", sides[0], sides[1], "--json"]).json();
+        assert_eq!(json["code"], serde_json::json!([]));
+    }
 }
 
 /// Many lines are cut for people, and exact for machines.
