@@ -1,8 +1,9 @@
 //! `roar verify`: the files on disk against the record.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use hashbrown::HashMap;
 
 use super::Context;
 use super::reading;
@@ -10,9 +11,9 @@ use super::show::nothing_recorded;
 use crate::capture::hash::{Hashed, NoCache, Unhashed, hash_files};
 use crate::error::CommandError;
 use crate::model::{Digest, HashAlgorithm, RawString};
-use crate::present::Terminal;
 use crate::present::verify::{Verdict, VerifiedFile, VerifyView};
-use crate::store::{FileRef, JobWithFiles};
+use crate::present::{Terminal, shell};
+use crate::store::{ContentId, GraphFile, PathId, Store, StoreError};
 
 /// Check the files on disk against the record.
 ///
@@ -40,17 +41,17 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&nothing_recorded(args.json));
         return Ok(ExitCode::SUCCESS);
     };
-    let mut recorded = last_recorded(store.session_jobs_with_files(session.id)?);
+    let mut recorded = store.moment(|| last_recorded(&store, session.id))??;
     if !args.paths.is_empty() {
         recorded = chosen(context, recorded, &args.paths)?;
     }
-    let paths: Vec<PathBuf> = recorded.keys().map(RawString::to_path_buf).collect();
+    let paths: Vec<&RawString> = recorded.iter().map(|record| &record.path).collect();
     // Without the cache: a disk that lies about a file's times is to be found out, too.
     let found = hash_files(&paths, &[HashAlgorithm::Blake3], &mut NoCache);
     let files: Vec<VerifiedFile> = recorded
         .into_iter()
         .zip(found)
-        .map(|((path, record), found)| verdict(path, &record, found))
+        .map(|(record, found)| verdict(record, found))
         .collect();
     let all_ok = files.iter().all(|file| file.state == Verdict::Ok);
     let view = VerifyView {
@@ -70,64 +71,86 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
 }
 
 /// What was recorded of a place last.
-struct Recorded {
-    hash: Option<Digest>,
+struct Recorded<P = RawString, C = Digest> {
+    path: P,
+    hash: Option<C>,
     step_number: u32,
     is_output: bool,
 }
 
-fn last_recorded(jobs: Vec<JobWithFiles>) -> BTreeMap<RawString, Recorded> {
-    let mut last = BTreeMap::new();
-    for job in jobs {
+/// What was recorded last of each place that a session's jobs read or wrote, by path.
+fn last_recorded(store: &Store, session_id: i64) -> Result<Vec<Recorded>, StoreError> {
+    let mut last: HashMap<PathId, Recorded<PathId, ContentId>> = HashMap::new();
+    for job in store.graph_jobs(session_id)? {
         for (files, is_output) in [(job.inputs, false), (job.outputs, true)] {
-            for FileRef { path, hash, .. } in files {
-                let recorded = Recorded {
-                    hash,
-                    step_number: job.summary.step_number,
-                    is_output,
-                };
+            for GraphFile { path, content, .. } in files {
                 // Who made a content tells more of it than who read it.
                 let known = last.get(&path);
-                if is_output || known.is_none_or(|r: &Recorded| r.hash != recorded.hash) {
-                    last.insert(path, recorded);
+                if is_output || known.is_none_or(|known| known.hash != content) {
+                    last.insert(
+                        path,
+                        Recorded {
+                            path,
+                            hash: content,
+                            step_number: job.step_number,
+                            is_output,
+                        },
+                    );
                 }
             }
         }
     }
-    last
+    let paths = store.paths_of(last.keys().copied())?;
+    let digests = store.digests_of(last.values().filter_map(|record| record.hash))?;
+    let named = last.into_values().map(|record| Recorded {
+        path: paths.get(record.path).cloned().unwrap_or_default(),
+        hash: record.hash.and_then(|id| digests.get(id).cloned()),
+        step_number: record.step_number,
+        is_output: record.is_output,
+    });
+    let mut named: Vec<Recorded> = named.collect();
+    named.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(named)
 }
 
+/// The places that are among `paths` or below them.
 fn chosen(
     context: &Context,
-    recorded: BTreeMap<RawString, Recorded>,
+    mut recorded: Vec<Recorded>,
     paths: &[PathBuf],
-) -> Result<BTreeMap<RawString, Recorded>, CommandError> {
+) -> Result<Vec<Recorded>, CommandError> {
     let wanted: Vec<PathBuf> = paths
         .iter()
         .map(|path| reading::resolved(&context.cwd, path))
         .collect();
     for (path, given) in wanted.iter().zip(paths) {
-        let any = recorded.keys().any(|at| at.to_path_buf().starts_with(path));
-        if !any {
+        let is_below = |record: &Recorded| record.path.as_path().starts_with(path);
+        if !recorded.iter().any(is_below) {
             let shown = reading::shown(given);
             return Err(CommandError::user(format!(
                 "nothing is recorded of '{shown}' in this session"
             ))
-            .hint(format!("to find a file by its content: roar show {shown}")));
+            .hint(format!(
+                "to find a file by its content: roar show {}",
+                shell::quote(given.as_os_str().as_encoded_bytes())
+            )));
         }
     }
-    Ok(recorded
-        .into_iter()
-        .filter(|(at, _)| {
-            let at = at.to_path_buf();
-            wanted.iter().any(|path| at.starts_with(path))
-        })
-        .collect())
+    recorded.retain(|record| {
+        let at = record.path.as_path();
+        wanted.iter().any(|path| at.starts_with(path))
+    });
+    Ok(recorded)
 }
 
-fn verdict(path: RawString, record: &Recorded, found: Result<Hashed, Unhashed>) -> VerifiedFile {
+fn verdict(record: Recorded, found: Result<Hashed, Unhashed>) -> VerifiedFile {
+    let Recorded {
+        path,
+        hash,
+        step_number,
+        is_output,
+    } = record;
     let found = found.map(|hashed| hashed.hashes.get(&HashAlgorithm::Blake3).cloned());
-    let hash = record.hash.clone();
     let (state, found, note) = match (&hash, found) {
         (_, Err(Unhashed::Missing)) => (Verdict::Missing, None, None),
         (_, Err(reason)) => (Verdict::Unreadable, None, Some(reason.to_string())),
@@ -143,8 +166,8 @@ fn verdict(path: RawString, record: &Recorded, found: Result<Hashed, Unhashed>) 
         hash,
         found,
         state,
-        step_number: record.step_number,
-        is_output: record.is_output,
+        step_number,
+        is_output,
         note,
     }
 }
