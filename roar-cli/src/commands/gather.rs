@@ -1,8 +1,9 @@
 //! The lineage of contents, from the record, in the form that is the same on every machine.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::lineage::Recorded;
+use super::lineage::{Recorded, maker_of};
+use super::reading;
 use crate::capture::git;
 use crate::error::CommandError;
 use crate::lineage::Place;
@@ -13,7 +14,7 @@ use crate::model::{
     PortableFile, PortableLineage, RawString, StoredJob,
 };
 use crate::project::Project;
-use crate::store::{FileRef, JobQuery, Store};
+use crate::store::{JobQuery, Store};
 
 /// Everything that led to the targets: the jobs, the build steps of their sessions, and the other
 /// parts of distributed launches.
@@ -29,9 +30,7 @@ pub(super) fn lineage(
         store,
         jobs: BTreeSet::new(),
     };
-    for target in targets {
-        gathered.add_ancestors(target)?;
-    }
+    gathered.add_ancestors(targets)?;
     gathered.add_builds()?;
     gathered.add_launches()?;
     let top = git::open(&project.root)
@@ -109,14 +108,16 @@ struct Gathered<'a> {
 }
 
 impl Gathered<'_> {
-    fn add_ancestors(&mut self, place: &Place) -> Result<(), CommandError> {
-        let mut recorded = Recorded {
-            store: self.store,
-            known: HashMap::new(),
-        };
-        let found = ancestry(std::slice::from_ref(place), None, &mut recorded)?;
-        let jobs = found.jobs.iter().map(|ancestor| ancestor.execution.job_id);
-        self.jobs.extend(jobs);
+    fn add_ancestors<'p>(
+        &mut self,
+        places: impl IntoIterator<Item = &'p Place>,
+    ) -> Result<(), CommandError> {
+        let mut makers = BTreeSet::new();
+        for place in places {
+            makers.extend(maker_of(self.store, place)?);
+        }
+        let found = ancestry(makers, None, &mut Recorded::new(self.store)?)?;
+        self.jobs.extend(found.jobs.iter().map(|job| job.job_id));
         Ok(())
     }
 
@@ -138,18 +139,9 @@ impl Gathered<'_> {
                     continue;
                 }
                 self.jobs.insert(job.id);
-                for FileRef {
-                    path,
-                    hash,
-                    size_bytes,
-                } in self.store.job_with_files(job)?.inputs
-                {
-                    self.add_ancestors(&Place {
-                        path,
-                        hash,
-                        size_bytes,
-                    })?;
-                }
+                let inputs = self.store.job_with_files(job)?.inputs.into_iter();
+                let inputs: Vec<Place> = inputs.map(reading::place).collect();
+                self.add_ancestors(&inputs)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `roar lineage` and `roar why`: where a content came from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,12 +10,13 @@ use super::reading;
 use super::reference::{self, Content, FoundArtifact};
 use crate::clock;
 use crate::error::CommandError;
-use crate::lineage::ancestry::{Producers, ancestry};
-use crate::lineage::{Execution, Place};
-use crate::model::{Digest, RawString};
+use crate::lineage::Place;
+use crate::lineage::ancestry::{Ancestor, Producers, Unsourced, ancestry, may_come_from_elsewhere};
 use crate::present::Terminal;
-use crate::present::lineage::{LineageJob, LineageSource, LineageView, first_readers};
-use crate::store::{CollectionRow, FileRef, JobSummary, Store, StoreError};
+use crate::present::lineage::{LineageJob, LineageSource, LineageView};
+use crate::store::{
+    CollectionRow, ContentId, FileRef, GraphFile, Makers, PathId, Store, StoreError,
+};
 
 /// Show where a file came from: the jobs that led to it and what they read.
 ///
@@ -156,64 +157,163 @@ fn lineage_of(
     jobs_deep: Option<u32>,
     root: PathBuf,
 ) -> Result<LineageView, CommandError> {
-    let mut recorded = Recorded {
-        store,
-        known: HashMap::new(),
-    };
-    let found = ancestry(&asked.files, jobs_deep, &mut recorded)?;
-    let mut known = recorded.known;
-    let mut jobs = Vec::with_capacity(found.jobs.len());
-    for ancestor in found.jobs {
-        let id = ancestor.execution.job_id;
-        let (Some(summary), Some(place)) = (known.remove(&id), store.job_place(id)?) else {
-            continue;
-        };
-        jobs.push(LineageJob {
-            summary,
-            cwd: place.cwd,
-            git: place.git,
-            inputs: ancestor.execution.inputs,
-            producers: ancestor.producers,
-            outputs: ancestor.execution.outputs,
-            collections: store.collection_places(id)?,
-        });
-    }
-    let readers = first_readers(&jobs);
-    let sources = found
-        .unsourced
-        .into_iter()
-        .map(|place| {
-            // Whether a content from outside stands where a job had written before it was read.
-            let reader = match readers.get(&(&place.path, &place.hash)) {
-                Some(job) => Some(job.summary.id),
-                None => store.first_reader(&place.path, place.hash.as_ref())?,
-            };
-            let edited_after = match reader {
-                Some(reader) => {
-                    store.last_other_writer(&place.path, place.hash.as_ref(), reader)?
-                }
-                None => None,
-            };
-            Ok(LineageSource {
-                place,
-                edited_after,
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
     let Asked {
         target,
         files,
         is_collection,
     } = asked;
-    Ok(LineageView {
+    let mut makers = BTreeSet::new();
+    let mut unmade = Vec::new();
+    for file in &files {
+        match maker_of(store, file)? {
+            Some(maker) => makers.extend([maker]),
+            None => unmade.push(file),
+        }
+    }
+    let found = ancestry(makers, jobs_deep, &mut Recorded::new(store)?)?;
+    let read = sources_of(store, &found.unsourced)?;
+    let mut sources = Vec::new();
+    {
+        let known: HashSet<_> = read.iter().map(|source| &source.place).collect();
+        for file in unmade.into_iter().filter(|file| !known.contains(file)) {
+            sources.push(unread_source(store, file)?);
+        }
+    }
+    sources.extend(read);
+    let mut view = LineageView {
+        jobs: named_jobs(store, found.jobs, &files)?,
         target,
         files,
         is_collection,
-        jobs,
+        git: None,
         sources,
         cut: found.cut,
         project_root: project_root(root),
         all: false,
+    };
+    let maker = view.producer().map(|job| job.summary.id);
+    if let Some(maker) = maker {
+        view.git = store.job_git(maker)?;
+    }
+    Ok(view)
+}
+
+/// The newest job that made a file.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn maker_of(store: &Store, file: &Place) -> Result<Option<i64>, StoreError> {
+    match &file.hash {
+        Some(hash) => {
+            let elsewhere = may_come_from_elsewhere(file.size_bytes);
+            store.producer_of(hash, &file.path, None, elsewhere)
+        }
+        None => Ok(None),
+    }
+}
+
+/// Gives jobs their names: of all that they read, and of what they wrote what is on the way to the
+/// files that were asked for. Of a job with collections everything is named: which files those
+/// have, their names tell.
+fn named_jobs(
+    store: &Store,
+    jobs: Vec<Ancestor<PathId, ContentId>>,
+    asked: &[Place],
+) -> Result<Vec<LineageJob>, StoreError> {
+    let ids: Vec<i64> = jobs.iter().map(|job| job.job_id).collect();
+    let summaries = store.summaries_of(ids.iter().copied())?;
+    let mut collections = store.collection_places_of(&ids)?;
+    let inputs = || jobs.iter().flat_map(|job| &job.inputs);
+    let mut contents: HashSet<ContentId> = inputs().filter_map(|input| input.hash).collect();
+    let unhashed = inputs().filter(|input| input.hash.is_none());
+    let places: HashSet<PathId> = unhashed.map(|input| input.path).collect();
+    for hash in asked.iter().filter_map(|file| file.hash.as_ref()) {
+        contents.extend(store.content_id(hash)?);
+    }
+    let is_on_the_way = |output: &GraphFile| match output.content {
+        Some(content) => contents.contains(&content),
+        None => places.contains(&output.path),
+    };
+    let mut makers = store.makers()?;
+    let mut outputs = Vec::with_capacity(jobs.len());
+    for id in &ids {
+        let mut of_job = makers.outputs(*id)?;
+        if !collections.contains_key(id) {
+            of_job.retain(is_on_the_way);
+        }
+        outputs.push(of_job);
+    }
+    let written = || outputs.iter().flatten();
+    let paths = inputs().map(|file| file.path);
+    let paths = store.paths_of(paths.chain(written().map(|file| file.path)))?;
+    let digests = inputs().filter_map(|file| file.hash);
+    let digests = store.digests_of(digests.chain(written().filter_map(|file| file.content)))?;
+    let named = |path: PathId, hash: Option<ContentId>, size_bytes: Option<u64>| Place {
+        path: paths.get(path).cloned().unwrap_or_default(),
+        hash: hash.and_then(|id| digests.get(id).cloned()),
+        size_bytes,
+    };
+    let named_job = |(job, outputs): (Ancestor<PathId, ContentId>, Vec<GraphFile>)| {
+        let read = job.inputs.into_iter();
+        let written = outputs.into_iter();
+        Some(LineageJob {
+            summary: summaries.get(job.job_id)?.clone(),
+            inputs: read
+                .map(|file| named(file.path, file.hash, file.size_bytes))
+                .collect(),
+            producers: job.producers,
+            outputs: written
+                .map(|file| named(file.path, file.content, file.size_bytes))
+                .collect(),
+            collections: collections.remove(&job.job_id).unwrap_or_default(),
+        })
+    };
+    Ok(jobs
+        .into_iter()
+        .zip(outputs)
+        .filter_map(named_job)
+        .collect())
+}
+
+/// What jobs read that no job had made, and whether a job had written its place before.
+fn sources_of(
+    store: &Store,
+    unsourced: &[Unsourced<PathId, ContentId>],
+) -> Result<Vec<LineageSource>, StoreError> {
+    let places = || unsourced.iter().map(|source| &source.place);
+    let paths = store.paths_of(places().map(|place| place.path))?;
+    let digests = store.digests_of(places().filter_map(|place| place.hash))?;
+    let mut makers = store.makers()?;
+    let mut sources = Vec::with_capacity(unsourced.len());
+    for Unsourced { place, reader } in unsourced {
+        let edited_after = match makers.other_writer_of(place.path, place.hash, *reader)? {
+            Some(writer) => store.job_summary(writer)?,
+            None => None,
+        };
+        sources.push(LineageSource {
+            place: Place {
+                path: paths.get(place.path).cloned().unwrap_or_default(),
+                hash: place.hash.and_then(|id| digests.get(id).cloned()),
+                size_bytes: place.size_bytes,
+            },
+            reader: Some(*reader),
+            edited_after,
+        });
+    }
+    Ok(sources)
+}
+
+/// A file that was asked for, that no job made and none on the way read.
+fn unread_source(store: &Store, place: &Place) -> Result<LineageSource, StoreError> {
+    let Place { path, hash, .. } = place;
+    let edited_after = match store.first_reader(path, hash.as_ref())? {
+        Some(reader) => store.last_other_writer(path, hash.as_ref(), reader)?,
+        None => None,
+    };
+    Ok(LineageSource {
+        place: place.clone(),
+        reader: None,
+        edited_after,
     })
 }
 
@@ -240,43 +340,43 @@ pub(super) fn target(store: &Store, found: &FoundArtifact) -> Result<Place, Comm
     })
 }
 
-/// Producers as the store knows them; remembers the jobs it met.
-pub(super) struct Recorded<'a> {
-    pub(super) store: &'a Store,
-    pub(super) known: HashMap<i64, JobSummary>,
+/// Producers as the store knows them.
+pub(super) struct Recorded<'a>(Makers<'a>);
+
+impl<'a> Recorded<'a> {
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn new(store: &'a Store) -> Result<Self, StoreError> {
+        store.makers().map(Self)
+    }
 }
 
 impl Producers for Recorded<'_> {
     type Error = StoreError;
+    type Path = PathId;
+    type Content = ContentId;
 
     fn producer_of(
         &mut self,
-        hash: &Digest,
-        path: &RawString,
-        before: Option<i64>,
+        content: &ContentId,
+        path: &PathId,
+        before: i64,
         elsewhere: bool,
     ) -> Result<Option<i64>, StoreError> {
-        self.store.producer_of(hash, path, before, elsewhere)
+        self.0.producer_of(*content, *path, before, elsewhere)
     }
 
-    fn execution(&mut self, job_id: i64) -> Result<Option<Execution>, StoreError> {
-        let Some(summary) = self.store.job_summary(job_id)? else {
-            return Ok(None);
+    fn inputs(&mut self, job_id: i64) -> Result<Vec<Place<PathId, ContentId>>, StoreError> {
+        let inputs = self.0.inputs(job_id)?.into_iter();
+        let place = |file: GraphFile| Place {
+            path: file.path,
+            hash: file.content,
+            size_bytes: file.size_bytes,
         };
-        self.known.insert(job_id, summary.clone());
-        let job = self.store.job_with_files(summary)?;
-        Ok(Some(reading::execution(
-            &job.summary,
-            job.inputs,
-            job.outputs,
-        )))
+        Ok(inputs.map(place).collect())
     }
 
-    fn writer_of(&mut self, path: &RawString, before: i64) -> Result<Option<i64>, StoreError> {
-        let uses = self.store.uses_of_path(path)?;
-        let writer = uses
-            .into_iter()
-            .find(|one| one.produced && one.job.id < before);
-        Ok(writer.map(|writer| writer.job.id))
+    fn writer_of(&mut self, path: &PathId, before: i64) -> Result<Option<i64>, StoreError> {
+        self.0.writer_of(*path, before)
     }
 }

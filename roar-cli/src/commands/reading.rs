@@ -11,9 +11,7 @@ use crate::model::{CacheKey, CachedHash, Digest, HashAlgorithm, JobState, RawStr
 use crate::present::human;
 use crate::present::session::StepLine;
 use crate::project::Project;
-use crate::store::{
-    ContentId, FileRef, GraphFile, GraphJob, JobSummary, PathId, Store, StoreError, running,
-};
+use crate::store::{ContentId, FileRef, GraphFile, GraphJob, PathId, Store, StoreError, running};
 
 /// The project around the working directory and its store, for reading.
 ///
@@ -157,25 +155,6 @@ pub(super) fn named_reads(
         .collect::<Result<Vec<_>, StoreError>>()?;
     named.sort();
     Ok(named)
-}
-
-/// A stored job as lineage sees it.
-pub(super) fn execution(
-    summary: &JobSummary,
-    inputs: Vec<FileRef>,
-    outputs: Vec<FileRef>,
-) -> Execution {
-    let places = |files: Vec<FileRef>| files.into_iter().map(place).collect();
-    Execution {
-        job_id: summary.id,
-        uid: summary.uid.clone(),
-        kind: summary.kind,
-        step_number: summary.step_number,
-        lost: summary.state == JobState::Lost,
-        failed: summary.state == JobState::Done && !summary.outcome.succeeded(),
-        inputs: places(inputs),
-        outputs: places(outputs),
-    }
 }
 
 /// A file of a job as lineage sees it.

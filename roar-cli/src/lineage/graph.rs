@@ -60,7 +60,7 @@ pub struct Execution<P = RawString, C = Digest> {
 }
 
 /// A content at a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place<P = RawString, C = Digest> {
     /// Absolute path.
     pub path: P,

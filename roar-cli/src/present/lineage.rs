@@ -1,12 +1,13 @@
 //! Where a content came from: as a list of jobs and as JSON; `present::why` has it in plain words.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::dag::reference;
+use super::handed::Handed;
 use super::members::{self, CollectionDocument, Group, collection_of, grouped};
 use super::table::{Cell, Column, Table, truncate};
 use super::{Style, Terminal, human, paths, shell};
@@ -25,6 +26,8 @@ pub struct LineageView {
     pub is_collection: bool,
     /// The jobs that led to it, each after all jobs it depends on.
     pub jobs: Vec<LineageJob>,
+    /// The repository when the job ran that made it; none outside git.
+    pub git: Option<GitState>,
     /// The contents that no recorded job produced.
     pub sources: Vec<LineageSource>,
     /// There was more above the depth asked for.
@@ -40,15 +43,11 @@ pub struct LineageView {
 pub struct LineageJob {
     /// The job.
     pub summary: JobSummary,
-    /// Folder it ran in, relative to the project.
-    pub cwd: RawString,
-    /// The repository then; none outside git.
-    pub git: Option<GitState>,
     /// What it consumed.
     pub inputs: Vec<Place>,
     /// For each input, the job that produced it.
     pub producers: Vec<Option<i64>>,
-    /// What it produced.
+    /// Of what it produced, at least what is on the way; where it has collections, everything.
     pub outputs: Vec<Place>,
     /// The collections among both.
     pub collections: Vec<CollectionPlace>,
@@ -67,22 +66,10 @@ impl LineageJob {
 pub struct LineageSource {
     /// The content and its place.
     pub place: Place,
+    /// The first of the jobs that read it there; none where none on the way did.
+    pub reader: Option<i64>,
     /// The job that had written the place before something unrecorded changed it.
     pub edited_after: Option<JobSummary>,
-}
-
-/// By job, the outputs that were handed on.
-pub(super) type HandedOn<'a> = HashMap<i64, BTreeSet<&'a RawString>>;
-
-/// The first of jobs that read a content at a place; they are in order of their ids.
-pub fn first_readers(jobs: &[LineageJob]) -> HashMap<(&RawString, &Option<Digest>), &LineageJob> {
-    let mut readers = HashMap::new();
-    for job in jobs {
-        for input in &job.inputs {
-            readers.entry((&input.path, &input.hash)).or_insert(job);
-        }
-    }
-    readers
 }
 
 /// At most so many files of a job are named for people.
@@ -105,7 +92,7 @@ impl LineageView {
             let note = "(there is more above; ask deeper with -d)";
             let _ = writeln!(text, "{}", Style::Dim.paint(note));
         }
-        let wanted = self.handed_on();
+        let handed = Handed::of(self);
         let latest_session = self.jobs.last().map(|job| job.summary.session_id);
         for job in &self.jobs {
             let summary = &job.summary;
@@ -128,7 +115,7 @@ impl LineageView {
                 Style::Reference.paint(&head),
                 truncate(&command, room, terminal)
             );
-            text.push_str(&self.files(job, &wanted, cwd, terminal));
+            text.push_str(&self.files(job, &handed, cwd, terminal));
         }
         text
     }
@@ -137,7 +124,7 @@ impl LineageView {
     fn files(
         &self,
         job: &LineageJob,
-        wanted: &HandedOn<'_>,
+        handed: &Handed<'_>,
         cwd: &Path,
         terminal: Terminal,
     ) -> String {
@@ -159,7 +146,7 @@ impl LineageView {
                 continue;
             }
             let origin = match &group.files[..] {
-                [(input, producer)] => self.origin_of(input, *producer, cwd),
+                [(input, producer)] => self.origin_of(input, *producer, handed, cwd),
                 files => self.origin(files.iter().map(|(_, producer)| *producer)),
             };
             let files: Vec<&Place> = group.files.iter().map(|(input, _)| *input).collect();
@@ -172,9 +159,8 @@ impl LineageView {
                 cwd,
             ));
         }
-        let of_job = wanted.get(&job.summary.id);
-        let is_wanted = |output: &&Place| of_job.is_some_and(|paths| paths.contains(&output.path));
-        let outputs = self.lines(job.outputs.iter().filter(is_wanted), |output| {
+        let is_on = |output: &&Place| handed.is_on(job, output);
+        let outputs = self.lines(job.outputs.iter().filter(is_on), |output| {
             job.collection_of(output, true)
         });
         // Outputs by the lines that tell of them.
@@ -193,7 +179,8 @@ impl LineageView {
             let handed_on = group.files.len();
             table.row(row("wrote", group.collection, &files, handed_on, "", cwd));
         }
-        hidden += job.outputs.len() - told;
+        hidden +=
+            usize::try_from(job.summary.output_count).map_or(0, |all| all.saturating_sub(told));
         let mut text = table.render(terminal);
         if hidden > 0 {
             let more = format!("    and {}", human::count(hidden, "more file"));
@@ -231,32 +218,23 @@ impl LineageView {
     }
 
     /// Where a file came from, given who produced it.
-    fn origin_of(&self, input: &Place, producer: Option<i64>, cwd: &Path) -> String {
+    fn origin_of(
+        &self,
+        input: &Place,
+        producer: Option<i64>,
+        handed: &Handed<'_>,
+        cwd: &Path,
+    ) -> String {
         if producer.is_none()
-            && let Some(job) = self.edited_after(input)
+            && let Some(job) = handed.edited_after(input)
         {
             return format!("edited after {}", step(job));
         }
         let origin = self.origin([producer].into_iter());
-        match producer.and_then(|id| self.moved_from(input, id)) {
+        match producer.and_then(|id| handed.moved_from(input, id)) {
             Some(path) => format!("{origin}, as {}", paths::shown(path, cwd)),
             None => origin,
         }
-    }
-
-    /// The job that had written a place before something unrecorded changed it.
-    pub(super) fn edited_after(&self, input: &Place) -> Option<&JobSummary> {
-        let mut sources = self.sources.iter();
-        let source = sources
-            .find(|source| source.place.path == input.path && source.place.hash == input.hash)?;
-        source.edited_after.as_ref()
-    }
-
-    /// Where a job wrote a file that stood elsewhere when it was read; none where it had stayed.
-    pub(super) fn moved_from(&self, input: &Place, producer: i64) -> Option<&RawString> {
-        let made = output_of(self.job(producer)?, input);
-        let made = made.first().map(|made| &made.path)?;
-        (*made != input.path && input.hash.is_some()).then_some(made)
     }
 
     /// Where files came from, given who produced each.
@@ -277,29 +255,6 @@ impl LineageView {
         }
     }
 
-    /// The outputs that were consumed on the way, and the target, by job and path.
-    pub(super) fn handed_on(&self) -> HandedOn<'_> {
-        let mut wanted = HandedOn::new();
-        let consumed = self
-            .jobs
-            .iter()
-            .flat_map(|job| job.inputs.iter().zip(&job.producers))
-            .filter_map(|(input, producer)| Some((input, (*producer)?)))
-            .chain(
-                self.producer()
-                    .into_iter()
-                    .flat_map(|job| self.files.iter().map(|file| (file, job.summary.id))),
-            );
-        for (place, id) in consumed {
-            let Some(job) = self.job(id) else {
-                continue;
-            };
-            let paths = output_of(job, place).into_iter().map(|output| &output.path);
-            wanted.entry(id).or_default().extend(paths);
-        }
-        wanted
-    }
-
     /// A job on the way, by its id, of which they are in order.
     pub(super) fn job(&self, id: i64) -> Option<&LineageJob> {
         let at = self.jobs.binary_search_by_key(&id, |job| job.summary.id);
@@ -307,7 +262,7 @@ impl LineageView {
     }
 
     /// The job that produced the target: of a collection, the last of those that made its files.
-    pub(super) fn producer(&self) -> Option<&LineageJob> {
+    pub fn producer(&self) -> Option<&LineageJob> {
         let contents: HashSet<&Digest> = self
             .files
             .iter()
@@ -384,19 +339,6 @@ fn artifact_key(place: &Place) -> ArtifactKey<'_> {
     match &place.hash {
         Some(hash) => ArtifactKey::Content(hash),
         None => ArtifactKey::Place(&place.path),
-    }
-}
-
-/// The outputs of a job that a place came from: the same place, else the same content.
-fn output_of<'a>(job: &'a LineageJob, place: &Place) -> Vec<&'a Place> {
-    let same: Vec<&Place> = job
-        .outputs
-        .iter()
-        .filter(|output| output.hash == place.hash && place.hash.is_some())
-        .collect();
-    match same.iter().find(|output| output.path == place.path) {
-        Some(exact) => vec![*exact],
-        None => same,
     }
 }
 

@@ -15,6 +15,7 @@ mod dag_text;
 pub mod diff;
 mod diff_code;
 pub mod doctor;
+mod handed;
 pub mod human;
 pub mod job;
 mod job_document;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::handed::Handed;
 use super::lineage::{
-    FileDocument, LineageDocument, LineageJob, LineageSource, LineageView, file, first_readers,
-    step,
+    FileDocument, LineageDocument, LineageJob, LineageSource, LineageView, file, step,
 };
 use super::members::{self, Group};
 use super::{Style, human, inert, paths, shell};
@@ -19,8 +19,9 @@ impl LineageView {
     pub fn words(&self, cwd: &Path, now_ns: i64) -> String {
         let mut text = String::new();
         let what = self.described(cwd);
+        let handed = Handed::of(self);
         let Some(last) = self.producer() else {
-            let line = match self.edited_after(&self.target) {
+            let line = match handed.edited_after(&self.target) {
                 Some(job) => format!(
                     "was written by {} ({}), but has been changed since by something that was not \
                      recorded.",
@@ -32,23 +33,19 @@ impl LineageView {
             let _ = writeln!(text, "{what} {line}");
             return text;
         };
-        let mut subject = match self.moved_from(&self.target, last.summary.id) {
+        let mut subject = match handed.moved_from(&self.target, last.summary.id) {
             Some(path) => {
                 let path = paths::shown(path, cwd);
                 format!("{what} was written, as {path},")
             }
             None => format!("{what} was written"),
         };
-        let handed_on = self.handed_on();
         for job in self.jobs.iter().rev() {
             if job.summary.id != last.summary.id {
-                let of_job = handed_on.get(&job.summary.id);
-                let is_handed =
-                    |output: &&Place| of_job.is_some_and(|paths| paths.contains(&output.path));
-                let handed = job.outputs.iter().filter(is_handed);
-                let handed = self.names(job, handed, true, cwd);
-                let verb = if handed.files == 1 { "was" } else { "were" };
-                subject = format!("{} {verb} written", handed.list(self.shown()));
+                let is_on = |output: &&Place| handed.is_on(job, output);
+                let names = self.names(job, job.outputs.iter().filter(is_on), true, cwd);
+                let verb = if names.files == 1 { "was" } else { "were" };
+                subject = format!("{} {verb} written", names.list(self.shown()));
             }
             let _ = writeln!(
                 text,
@@ -70,7 +67,7 @@ impl LineageView {
                 let read = self.names(job, inputs, false, cwd);
                 let _ = writeln!(text, "It read {}.\n", read.list(self.shown()));
             }
-            let moved = self.moved(job);
+            let moved = moved(job, &handed);
             for (from, to) in moved.iter().take(self.shown()) {
                 let _ = writeln!(
                     text,
@@ -88,14 +85,14 @@ impl LineageView {
             }
         }
         text.push_str(&self.origins(cwd));
-        if let Some(git) = &last.git {
+        if let Some(git) = &self.git {
             let _ = writeln!(text, "The code was {}.\n", code(git));
         }
         if self.cut {
             text.push_str("There is more above; without -d the whole chain is told.\n");
         } else {
             text.push_str("To make it again:\n\n");
-            for command in self.commands(cwd) {
+            for command in self.commands(&handed, cwd) {
                 let _ = writeln!(text, "    {}", Style::Reference.paint(&command));
             }
         }
@@ -131,7 +128,6 @@ impl LineageView {
 
     /// What came from outside.
     fn origins(&self, cwd: &Path) -> String {
-        let readers = first_readers(&self.jobs);
         let (edited, mut outside): (Vec<&LineageSource>, Vec<&LineageSource>) = self
             .sources
             .iter()
@@ -151,7 +147,7 @@ impl LineageView {
         }
         outside.sort_by_key(|source| !self.is_own(&source.place.path));
         let groups = self.lines(outside, |source| {
-            let reader = readers.get(&(&source.place.path, &source.place.hash))?;
+            let reader = self.job(source.reader?)?;
             reader.collection_of(&source.place, false)
         });
         let name = |group: &Group<'_, &LineageSource>| match (group.collection, &group.files[..]) {
@@ -191,28 +187,18 @@ impl LineageView {
         text
     }
 
-    /// What a job read that had been moved or copied since it was written: from where to where.
-    fn moved<'a>(&'a self, job: &'a LineageJob) -> Vec<(&'a RawString, &'a RawString)> {
-        let inputs = job.inputs.iter().zip(&job.producers);
-        inputs
-            .filter_map(|(input, producer)| {
-                Some((self.moved_from(input, (*producer)?)?, &input.path))
-            })
-            .collect()
-    }
-
     /// The commands that make the content again, for a shell in `cwd`; what was moved or copied
     /// on the way is copied.
-    fn commands(&self, cwd: &Path) -> Vec<String> {
+    fn commands<'a>(&'a self, handed: &Handed<'a>, cwd: &Path) -> Vec<String> {
         let mut commands = Vec::new();
         for job in &self.jobs {
-            let moved = self.moved(job);
+            let moved = moved(job, handed);
             commands.extend(moved.iter().map(|(from, to)| copy(from, to, cwd)));
             let command = shell::join(&job.summary.argv);
-            let folder: PathBuf = if job.cwd.as_bytes() == b"." {
+            let folder: PathBuf = if job.summary.cwd.as_bytes() == b"." {
                 self.project_root.clone()
             } else {
-                self.project_root.join(job.cwd.to_path_buf())
+                self.project_root.join(job.summary.cwd.to_path_buf())
             };
             commands.push(if folder == cwd {
                 command
@@ -222,7 +208,7 @@ impl LineageView {
             });
         }
         let last = self.producer().map(|job| job.summary.id);
-        if let Some(from) = last.and_then(|last| self.moved_from(&self.target, last)) {
+        if let Some(from) = last.and_then(|last| handed.moved_from(&self.target, last)) {
             commands.push(copy(from, &self.target.path, cwd));
         }
         commands
@@ -240,9 +226,19 @@ impl LineageView {
                     edited_after: source.edited_after.as_ref().map(|job| job.uid.as_str()),
                 })
                 .collect(),
-            commands: self.commands(cwd),
+            commands: self.commands(&Handed::of(self), cwd),
         })
     }
+}
+
+/// What a job read that had been moved or copied since it was written: from where to where.
+fn moved<'a>(job: &'a LineageJob, handed: &Handed<'a>) -> Vec<(&'a RawString, &'a RawString)> {
+    let inputs = job.inputs.iter().zip(&job.producers);
+    inputs
+        .filter_map(|(input, producer)| {
+            Some((handed.moved_from(input, (*producer)?)?, &input.path))
+        })
+        .collect()
 }
 
 /// The command that copies a file to where it was read.

@@ -1,11 +1,14 @@
 //! Collections: trees of artifacts, and the jobs that consumed or produced them.
 
-use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::artifacts::digest_range;
 use super::database::Store;
 use super::error::StoreError;
 use super::jobs::{JobSummary, SUMMARY_COLUMNS, SUMMARY_WIDTH, summary_row};
+use super::names::runs;
 use super::rows::{RawSql, digest, digest_bytes, raw, unsigned};
 use crate::model::{Collection, Digest, HashPrefix, RawString};
 
@@ -223,14 +226,36 @@ impl Store {
                      FROM job_collections j JOIN collections c ON c.id = j.collection_id
                      WHERE j.job_id = ?1 ORDER BY j.role, j.folder",
                 )?
-                .query_map([job_id], |row| {
-                    Ok(CollectionPlace {
-                        folder: raw(row, 0)?,
-                        produced: row.get::<_, i64>(1)? == 1,
-                        hash: digest(row, 2)?.ok_or(rusqlite::Error::InvalidQuery)?,
-                    })
-                })?
+                .query_map([job_id], collection_place)?
                 .collect()
+        })
+    }
+
+    /// The collections of jobs, whose ids are in ascending order, without their members.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn collection_places_of(
+        &self,
+        jobs: &[i64],
+    ) -> Result<HashMap<i64, Vec<CollectionPlace>>, StoreError> {
+        self.read("list the collections of the jobs", || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT j.folder, j.role, c.blake3, j.job_id
+                 FROM job_collections j JOIN collections c ON c.id = j.collection_id
+                 WHERE j.job_id BETWEEN ?1 AND ?2 ORDER BY j.job_id, j.role, j.folder",
+            )?;
+            let mut found: HashMap<i64, Vec<CollectionPlace>> = HashMap::new();
+            for (first, last, run) in runs(jobs) {
+                let mut rows = statement.query([first, last])?;
+                while let Some(row) = rows.next()? {
+                    let job = row.get(3)?;
+                    if run.binary_search(&job).is_ok() {
+                        found.entry(job).or_default().push(collection_place(row)?);
+                    }
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -279,4 +304,13 @@ impl Store {
         })
         .collect()
     }
+}
+
+/// Reads folder, role and digest.
+fn collection_place(row: &Row<'_>) -> rusqlite::Result<CollectionPlace> {
+    Ok(CollectionPlace {
+        folder: raw(row, 0)?,
+        produced: row.get::<_, i64>(1)? == 1,
+        hash: digest(row, 2)?.ok_or(rusqlite::Error::InvalidQuery)?,
+    })
 }

@@ -183,7 +183,7 @@ impl Store {
         operation: &'static str,
         query: impl FnOnce() -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        query().map_err(self.failed(operation))
+        query().map_err(|error| self.failed(operation)(error))
     }
 
     /// For `map_err`: sorts an error of SQLite that befell `operation`.

@@ -50,6 +50,8 @@ pub struct JobSummary {
     pub name: Option<String>,
     /// The command, argument by argument.
     pub argv: Vec<RawString>,
+    /// The folder it ran in, relative to the project.
+    pub cwd: RawString,
     /// Wall-clock start, nanoseconds since the Unix epoch.
     pub started_at_ns: i64,
     /// Monotonic duration in nanoseconds; none for a lost job.
@@ -66,11 +68,11 @@ pub struct JobSummary {
 
 /// The columns that [`summary_row`] reads, in its order, of `jobs j`.
 pub(super) const SUMMARY_COLUMNS: &str = "j.id, j.uid, j.kind, j.state, j.session_id, \
-    j.step_number, j.name, j.argv, j.started_at_ns, j.duration_ns, j.exit_code, j.signal, \
+    j.step_number, j.name, j.argv, j.cwd, j.started_at_ns, j.duration_ns, j.exit_code, j.signal, \
     j.interrupted, j.complete, j.input_count, j.output_count";
 
 /// How many columns those are.
-pub(super) const SUMMARY_WIDTH: usize = 16;
+pub(super) const SUMMARY_WIDTH: usize = 17;
 
 impl Store {
     /// Jobs, newest first. "Newer" means recorded later: clocks may jump.
@@ -176,7 +178,7 @@ impl Store {
         let failed = self.failed("read the job");
         let _moment = self.snapshot().map_err(&failed)?;
         let sql = format!(
-            "SELECT {SUMMARY_COLUMNS}, j.cwd, j.completeness, j.git, h.facts, j.conditions
+            "SELECT {SUMMARY_COLUMNS}, j.completeness, j.git, h.facts, j.conditions
              FROM jobs j JOIN hosts h ON h.id = j.host_id WHERE j.id = ?1"
         );
         let job = self
@@ -254,26 +256,27 @@ pub(super) fn summary_row(row: &Row<'_>) -> rusqlite::Result<JobSummary> {
         step_number: row.get(5)?,
         name: row.get(6)?,
         argv: json(row, 7, |text| serde_json::from_str(text))?,
-        started_at_ns: row.get(8)?,
-        duration_ns: unsigned(row, 9)?,
+        cwd: raw(row, 8)?,
+        started_at_ns: row.get(9)?,
+        duration_ns: unsigned(row, 10)?,
         outcome: Outcome {
-            exit_code: row.get(10)?,
-            signal: row.get(11)?,
-            interrupted: row.get(12)?,
+            exit_code: row.get(11)?,
+            signal: row.get(12)?,
+            interrupted: row.get(13)?,
         },
-        complete: row.get(13)?,
-        input_count: unsigned(row, 14)?.unwrap_or(0),
-        output_count: unsigned(row, 15)?.unwrap_or(0),
+        complete: row.get(14)?,
+        input_count: unsigned(row, 15)?.unwrap_or(0),
+        output_count: unsigned(row, 16)?.unwrap_or(0),
     })
 }
 
 /// Reads [`SUMMARY_COLUMNS`] and the documents after them; the files are still missing.
 fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
     let summary = summary_row(row)?;
-    let completeness: Completeness = json(row, SUMMARY_WIDTH + 1, from_document)?;
-    let git: Option<GitState> = optional(row, SUMMARY_WIDTH + 2)?;
-    let host: HostFacts = json(row, SUMMARY_WIDTH + 3, from_document)?;
-    let conditions: Option<Conditions> = optional(row, SUMMARY_WIDTH + 4)?;
+    let completeness: Completeness = json(row, SUMMARY_WIDTH, from_document)?;
+    let git: Option<GitState> = optional(row, SUMMARY_WIDTH + 1)?;
+    let host: HostFacts = json(row, SUMMARY_WIDTH + 2, from_document)?;
+    let conditions: Option<Conditions> = optional(row, SUMMARY_WIDTH + 3)?;
     Ok(StoredJob {
         id: summary.id,
         session_id: summary.session_id,
@@ -284,7 +287,7 @@ fn stored_row(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
             state: summary.state,
             name: summary.name,
             argv: summary.argv,
-            cwd: raw(row, SUMMARY_WIDTH)?,
+            cwd: summary.cwd,
             started_at_ns: summary.started_at_ns,
             duration_ns: summary.duration_ns,
             outcome: summary.outcome,

@@ -7,7 +7,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::graph::{ContentId, PathId};
 use super::jobs::{JobSummary, SUMMARY_COLUMNS, summary_row};
-use super::rows::{digest, raw};
+use super::rows::{digest, parse_hex, raw};
 use crate::model::{Digest, RawString};
 
 /// A run goes on over so many ids that nobody asked for: passing them by is cheaper than a look-up.
@@ -76,6 +76,18 @@ impl Store {
         })
     }
 
+    /// What stands for a content; none for one that is not recorded.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn content_id(&self, hash: &Digest) -> Result<Option<ContentId>, StoreError> {
+        let digest = parse_hex(hash.as_str());
+        self.read("find the content", || {
+            let found = self.number("SELECT id FROM artifacts WHERE blake3 = ?1", [digest])?;
+            Ok(found.map(ContentId))
+        })
+    }
+
     /// The jobs that database ids stand for, without their files.
     ///
     /// # Errors
@@ -105,10 +117,7 @@ fn names<T>(
     ids.dedup();
     let mut found = Vec::with_capacity(ids.len());
     let mut statement = connection.prepare_cached(sql)?;
-    for run in ids.chunk_by(|a, b| b - a <= GAP) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else {
-            continue;
-        };
+    for (first, last, run) in runs(&ids) {
         let mut wanted = run.iter().peekable();
         let mut rows = statement.query([first, last])?;
         while let Some(row) = rows.next()? {
@@ -120,4 +129,10 @@ fn names<T>(
         }
     }
     Ok(Names(found))
+}
+
+/// Ids in ascending order as runs of neighbours, each with its first and its last.
+pub(super) fn runs(ids: &[i64]) -> impl Iterator<Item = (i64, i64, &[i64])> {
+    ids.chunk_by(|a, b| b - a <= GAP)
+        .filter_map(|run| Some((*run.first()?, *run.last()?, run)))
 }

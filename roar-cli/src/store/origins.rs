@@ -7,21 +7,8 @@ use super::artifacts::ArtifactUse;
 use super::database::Store;
 use super::error::StoreError;
 use super::jobs::{JobSummary, SUMMARY_COLUMNS, summary_row};
-use super::rows::{RawSql, from_document, json, parse_hex, raw};
+use super::rows::{RawSql, from_document, json, parse_hex};
 use crate::model::{Digest, GitState, RawString};
-
-/// Where a job ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobPlace {
-    /// The folder, relative to the project.
-    pub cwd: RawString,
-    /// The repository then; none outside git.
-    pub git: Option<GitState>,
-}
-
-/// So many of a place's newest writings are looked through for a content before the writings of
-/// that content are looked through for the place: either list may be long, both seldom are.
-const NEAR: u32 = 32;
 
 impl Store {
     /// The newest job that produced the content with this BLAKE3 digest; one that did so at
@@ -51,15 +38,8 @@ impl Store {
                 return Ok(None);
             };
             let place = self.number("SELECT id FROM paths WHERE path = ?1", [RawSql(path)])?;
-            if let Some(place) = place
-                && let Some(job) = self.producer_at(artifact, place, before)?
-            {
-                return Ok(Some(job));
-            }
-            if !elsewhere {
-                return Ok(None);
-            }
-            self.producer_elsewhere(artifact, place, before)
+            let mut makers = self.ready_makers()?;
+            makers.producer(artifact, place, before, elsewhere)
         })
     }
 
@@ -76,53 +56,6 @@ impl Store {
         match self.producer_of(hash, path, before, true)? {
             Some(id) => self.job_summary(id),
             None => Ok(None),
-        }
-    }
-
-    fn producer_at(&self, artifact: i64, place: i64, before: i64) -> rusqlite::Result<Option<i64>> {
-        let near = self.number(
-            "SELECT max(job_id) FROM (
-                 SELECT job_id, artifact_id FROM job_files INDEXED BY job_files_path
-                 WHERE path_id = ?1 AND role = 1 AND job_id < ?2
-                 ORDER BY job_id DESC LIMIT ?4)
-             WHERE artifact_id = ?3",
-            params![place, before, artifact, NEAR],
-        )?;
-        if near.is_some() {
-            return Ok(near);
-        }
-        self.number(
-            "SELECT job_id FROM job_files INDEXED BY job_files_artifact
-             WHERE artifact_id = ?1 AND role = 1 AND path_id = ?2 AND job_id < ?3
-             ORDER BY job_id DESC LIMIT 1",
-            params![artifact, place, before],
-        )
-    }
-
-    fn producer_elsewhere(
-        &self,
-        artifact: i64,
-        place: Option<i64>,
-        before: i64,
-    ) -> rusqlite::Result<Option<i64>> {
-        let newest = "SELECT job_id FROM job_files INDEXED BY job_files_artifact
-             WHERE artifact_id = ?1 AND role = 1 AND job_id < ?2
-             ORDER BY job_id DESC LIMIT 1";
-        let found = self.number(newest, params![artifact, before])?;
-        let (Some(_), Some(place)) = (found, place) else {
-            return Ok(found);
-        };
-        let first_read = self.number(
-            "SELECT job_id FROM job_files INDEXED BY job_files_artifact
-             WHERE artifact_id = ?1 AND role = 0 AND path_id = ?2
-             ORDER BY job_id LIMIT 1",
-            params![artifact, place],
-        )?;
-        match first_read {
-            Some(first_read) if first_read < before => {
-                self.number(newest, params![artifact, first_read])
-            }
-            _ => Ok(found),
         }
     }
 
@@ -234,22 +167,15 @@ impl Store {
         })
     }
 
-    /// Where a job ran.
+    /// The repository when a job ran; none outside git.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn job_place(&self, id: i64) -> Result<Option<JobPlace>, StoreError> {
-        self.read("read where the job ran", || {
+    pub fn job_git(&self, id: i64) -> Result<Option<GitState>, StoreError> {
+        self.read("read the state of git", || {
             self.connection
-                .prepare_cached("SELECT cwd, git FROM jobs WHERE id = ?1")?
-                .query_row([id], |row| {
-                    let git = match row.get_ref(1)? {
-                        rusqlite::types::ValueRef::Null => None,
-                        _ => Some(json(row, 1, from_document)?),
-                    };
-                    let cwd = raw(row, 0)?;
-                    Ok(JobPlace { cwd, git })
-                })
+                .prepare_cached("SELECT git FROM jobs WHERE id = ?1 AND git IS NOT NULL")?
+                .query_row([id], |row| json(row, 0, from_document))
                 .optional()
         })
     }
