@@ -131,9 +131,9 @@ impl LineageView {
         let mut table = Table::new(vec![
             Column::new(""),
             Column::new("").flexible(),
-            Column::new("").right(),
-            Column::new(""),
+            Column::new("").right().expendable(2),
             Column::new("").expendable(1),
+            Column::new("").expendable(3),
         ])
         .indent(4);
         let mut hidden = 0;

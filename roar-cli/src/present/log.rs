@@ -13,10 +13,10 @@ use crate::store::JobSummary;
 pub fn text(jobs: &[JobSummary], now_ns: i64, terminal: Terminal) -> String {
     let mut table = Table::new(vec![
         Column::new("job"),
-        Column::new("step"),
-        Column::new("started").expendable(1),
-        Column::new("took").right().expendable(2),
-        Column::new("status"),
+        Column::new("step").expendable(2),
+        Column::new("started").expendable(3),
+        Column::new("took").right().expendable(4),
+        Column::new("status").expendable(1),
         Column::new("command").flexible(),
     ]);
     for job in jobs {

@@ -10,7 +10,7 @@ use super::job::{Facts, ending};
 use super::table::{Cell, Column, Table};
 use super::{Style, Terminal, human, inert, paths, shell};
 use crate::lineage::{StaleInput, StepState};
-use crate::model::{Digest, GitState, JobKind, RawString, Session};
+use crate::model::{Digest, GitState, JobKind, JobState, RawString, Session};
 use crate::store::JobSummary;
 
 /// A session with its steps.
@@ -44,11 +44,11 @@ impl SessionView<'_> {
         let mut table = Table::new(vec![
             Column::new("step"),
             Column::new("state"),
-            Column::new("last job"),
-            Column::new("runs").right().expendable(3),
-            Column::new("started").expendable(1),
-            Column::new("took").right().expendable(2),
-            Column::new("status").expendable(1),
+            Column::new("last job").expendable(1),
+            Column::new("runs").right().expendable(5),
+            Column::new("started").expendable(3),
+            Column::new("took").right().expendable(4),
+            Column::new("status").expendable(2),
             Column::new("command").flexible(),
         ]);
         for StepLine {
@@ -187,7 +187,7 @@ impl StatusView<'_> {
             let mut table = Table::new(vec![
                 Column::new(""),
                 Column::new("").flexible(),
-                Column::new(""),
+                Column::new("").expendable(1),
             ])
             .indent(2);
             for check in off.iter().take(FILES_SHOWN) {
@@ -326,6 +326,10 @@ fn heading(session: &Session, steps: &[StepLine], now_ns: i64) -> String {
     if stale > 0 {
         let _ = write!(line, ", {stale} stale");
     }
+    let failed = steps.iter().filter(|step| has_failed(step)).count();
+    if failed > 0 {
+        let _ = write!(line, ", {failed} failed");
+    }
     if !session.active {
         line.push_str(", no longer active");
     }
@@ -339,6 +343,10 @@ fn total_jobs(steps: &[StepLine]) -> usize {
 
 fn stale(steps: &[StepLine]) -> impl Iterator<Item = &StepLine> {
     steps.iter().filter(|step| step.state == StepState::Stale)
+}
+
+fn has_failed(step: &StepLine) -> bool {
+    step.latest.state == JobState::Done && !step.latest.outcome.succeeded()
 }
 
 fn git_line(git: &GitState) -> String {

@@ -7,6 +7,7 @@ mod hostile;
 mod init;
 mod lineage;
 mod log;
+mod narrow;
 mod pop;
 mod project;
 mod published;

@@ -76,3 +76,16 @@ fn nothing_recorded_yet() {
     --- status 0
     ");
 }
+
+#[test]
+fn steps_that_failed_last_are_counted() {
+    let mut project = pipeline();
+    project.job_with("python prepare.py", &["raw.csv"], &[], |job| {
+        job.outcome.exit_code = Some(3);
+    });
+    for command in ["status", "show"] {
+        let text = project.roar(&[command]).stdout;
+        let first = text.lines().next().expect("a heading");
+        assert!(first.ends_with(", 1 failed"), "{first}");
+    }
+}
