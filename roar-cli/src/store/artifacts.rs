@@ -6,7 +6,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::files::other_hash;
 use super::jobs::{JobSummary, SUMMARY_COLUMNS, SUMMARY_WIDTH, summary_row};
-use super::rows::{RawSql, digest, parse_hex, raw, unsigned};
+use super::rows::{digest, parse_hex, raw, unsigned};
 use crate::model::{Digest, HashAlgorithm, HashPrefix, Hashes, RawString};
 
 /// A content that some job read or wrote.
@@ -124,18 +124,6 @@ impl Store {
                 .query_row([id], |row| self.artifact_row(row))
                 .optional()
         })
-    }
-
-    /// Every job that read or wrote this path, newest job first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn uses_of_path(&self, path: &RawString) -> Result<Vec<ArtifactUse>, StoreError> {
-        self.uses(
-            "WHERE f.path_id = (SELECT id FROM paths WHERE path = ?1)
-             ORDER BY f.job_id DESC, f.role, f.position",
-            params![RawSql(path)],
-        )
     }
 
     fn artifacts_between(&self, prefix: &str, limit: u32) -> Result<Vec<ArtifactRow>, StoreError> {

@@ -6,7 +6,7 @@ use rusqlite::Row;
 
 use super::database::Store;
 use super::error::StoreError;
-use super::jobs::{JobSummary, SUMMARY_COLUMNS, summary_row};
+use super::jobs::JobSummary;
 use super::rows::{access, basis, digest, raw, unsigned};
 use crate::model::{Digest, FileRecord, FilteredRecord, HashAlgorithm, Hashes, RawString};
 
@@ -33,35 +33,6 @@ pub struct JobWithFiles {
 }
 
 impl Store {
-    /// Every job of a session with its files, oldest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn session_jobs_with_files(
-        &self,
-        session_id: i64,
-    ) -> Result<Vec<JobWithFiles>, StoreError> {
-        self.read("read the jobs of the session", || {
-            // One transaction: jobs and files are of one moment.
-            let _moment = self.snapshot()?;
-            let sql = format!(
-                "SELECT {SUMMARY_COLUMNS} FROM jobs j WHERE j.session_id = ?1 ORDER BY j.id"
-            );
-            let mut jobs = Vec::new();
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            for summary in statement.query_map([session_id], summary_row)? {
-                let summary = summary?;
-                let (inputs, outputs) = self.file_refs(summary.id)?;
-                jobs.push(JobWithFiles {
-                    summary,
-                    inputs,
-                    outputs,
-                });
-            }
-            Ok(jobs)
-        })
-    }
-
     /// One job with its files.
     ///
     /// # Errors

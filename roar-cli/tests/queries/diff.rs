@@ -309,18 +309,23 @@ fn of_what_was_not_kept_no_lines_are_told() {
         project.write("train.csv", content);
         let kept = blobs.put(content.as_bytes()).expect("kept");
         let top = RawString::from_path(&project.root());
-        project.job_with("python train.py", &["train.csv"], &[("model", content)], |job| {
-            let state = job.git.as_mut().expect("it has one");
-            state.commit = Some(commit.clone());
-            state.top = Some(top);
-            if is_kept {
-                state.untracked.push(UntrackedFile {
-                    path: "train.csv".into(),
-                    blob: Some(kept.to_string()),
-                    ..UntrackedFile::default()
-                });
-            }
-        });
+        project.job_with(
+            "python train.py",
+            &["train.csv"],
+            &[("model", content)],
+            |job| {
+                let state = job.git.as_mut().expect("it has one");
+                state.commit = Some(commit.clone());
+                state.top = Some(top);
+                if is_kept {
+                    state.untracked.push(UntrackedFile {
+                        path: "train.csv".into(),
+                        blob: Some(kept.to_string()),
+                        ..UntrackedFile::default()
+                    });
+                }
+            },
+        );
     }
     for sides in [["00000001", "00000002"], ["00000002", "00000001"]] {
         let text = project.roar(&["diff", sides[0], sides[1]]).stdout;

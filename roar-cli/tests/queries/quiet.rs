@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use roar_cli::lineage::{Execution, Place, SessionGraph, consequences};
 use roar_cli::model::JobState;
-use roar_cli::store::{FileRef, JobWithFiles, Store};
+use roar_cli::store::{FileRef, JobQuery, JobWithFiles, Store};
 
 use crate::project::TestProject;
 
@@ -18,8 +18,13 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
 
 fn graph(store: &Store) -> SessionGraph {
     let session = store.active_session().expect("reads").expect("is there");
-    let jobs = store.session_jobs_with_files(session.id).expect("reads");
-    SessionGraph::new(jobs.into_iter().map(execution).collect())
+    let query = JobQuery {
+        session: Some(session.id),
+        ..JobQuery::default()
+    };
+    let jobs = store.job_summaries(&query).expect("reads").into_iter();
+    let with_files = |job| store.job_with_files(job).expect("reads");
+    SessionGraph::new(jobs.map(with_files).map(execution).collect())
 }
 
 fn execution(job: JobWithFiles) -> Execution {

@@ -13,6 +13,7 @@ use crate::project::Project;
 mod crash;
 mod faults;
 mod log;
+mod makers;
 mod markers;
 mod parallel;
 mod queries;

@@ -115,12 +115,9 @@ fn a_hundred_thousand_jobs_and_a_million_artifacts() {
     timed("uses of an artifact", || {
         store.artifact_uses(found[0].id).expect("finds")
     });
-    timed("uses of a path (2,000)", || {
-        store.uses_of_path(&"/p/model_7.pt".into()).expect("finds")
-    });
     timed("one job in full", || store.job(50_000).expect("reads"));
     timed("100,000 jobs with files", || {
-        store.session_jobs_with_files(2).expect("reads")
+        store.graph_jobs(2).expect("reads")
     });
     timed("a job of 1,000,000 files in full", || {
         store.job(big_job.id).expect("reads")
