@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,7 +70,7 @@ pub(super) struct WhyArgs {
 /// The file is not recorded, or the hash is ambiguous.
 pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitCode, CommandError> {
     let jobs_deep = args.depth.map(|depth| depth.saturating_add(1));
-    let mut view = view(context, &args.artifact, jobs_deep)?;
+    let mut view = ManuallyDrop::new(view(context, &args.artifact, jobs_deep)?); // as long as the process
     view.all = args.all;
     let text = if args.json || args.output == Form::Json {
         view.json()
@@ -83,7 +84,7 @@ pub(super) fn lineage(context: &mut Context, args: &LineageArgs) -> Result<ExitC
 /// # Errors
 /// The file is not recorded, or the hash is ambiguous.
 pub(super) fn why(context: &mut Context, args: &WhyArgs) -> Result<ExitCode, CommandError> {
-    let mut view = view(context, &args.artifact, None)?;
+    let mut view = ManuallyDrop::new(view(context, &args.artifact, None)?); // as long as the process
     view.all = args.all;
     let text = if args.json {
         view.why_json(&context.cwd)

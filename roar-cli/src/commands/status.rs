@@ -35,8 +35,12 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         context.ui.data(&nothing_recorded(args.json));
         return Ok(ExitCode::SUCCESS);
     };
-    let recorded = store.moment(|| recorded(&store, session.id))??;
-    let checks = check_artifacts(&store, recorded.outputs);
+    let Recorded {
+        steps,
+        stale,
+        outputs,
+    } = store.moment(|| recorded(&store, session.id))??;
+    let checks = ManuallyDrop::new(check_artifacts(&store, outputs)); // as long as the process
     let mut git = capture::git::state(&project.root).unwrap_or_else(|error| {
         context.ui.warning(&format!("git state unknown: {error}"));
         None
@@ -46,10 +50,10 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     }
     let view = StatusView {
         session: &session,
-        steps: &recorded.steps,
+        steps: &steps,
         git: git.as_ref(),
         artifacts: &checks,
-        stale: &recorded.stale,
+        stale: &stale,
     };
     context.ui.data(&if args.json {
         view.json()

@@ -136,13 +136,13 @@ impl LineageView {
             Column::new("").expendable(3),
         ])
         .indent(4);
-        let mut hidden = 0;
+        let mut more_read = 0;
         let inputs = self.lines(self.inputs(job), |(input, _)| {
             job.collection_of(input, false)
         });
         for (at, group) in inputs.iter().enumerate() {
             if at >= self.shown() {
-                hidden += group.files.len();
+                more_read += group.files.len();
                 continue;
             }
             let origin = match &group.files[..] {
@@ -159,6 +159,7 @@ impl LineageView {
                 cwd,
             ));
         }
+        table.rows(more("read", more_read));
         let is_on = |output: &&Place| handed.is_on(job, output);
         let outputs = self.lines(job.outputs.iter().filter(is_on), |output| {
             job.collection_of(output, true)
@@ -179,14 +180,9 @@ impl LineageView {
             let handed_on = group.files.len();
             table.row(row("wrote", group.collection, &files, handed_on, "", cwd));
         }
-        hidden +=
-            usize::try_from(job.summary.output_count).map_or(0, |all| all.saturating_sub(told));
-        let mut text = table.render(terminal);
-        if hidden > 0 {
-            let more = format!("    and {}", human::count(hidden, "more file"));
-            let _ = writeln!(text, "{}", Style::Dim.paint(&more));
-        }
-        text
+        let written = usize::try_from(job.summary.output_count).unwrap_or(usize::MAX);
+        table.rows(more("wrote", written.saturating_sub(told)));
+        table.render(terminal)
     }
 
     /// What a job read and who made it: what tells most first, for lists that are cut. That is
@@ -384,6 +380,22 @@ fn row(
         hash_cell(hash),
         Cell::new(note.trim_end(), Style::Dim),
     ]
+}
+
+/// The line that stands for the files of a job that are not named, if there are any.
+fn more(verb: &'static str, files: usize) -> Option<Vec<Cell>> {
+    let count = human::count(files, "more file");
+    let blank = || Cell::from("");
+    let cells = || {
+        vec![
+            Cell::new(verb, Style::Dim),
+            Cell::new(count, Style::Dim),
+            blank(),
+            blank(),
+            blank(),
+        ]
+    };
+    (files > 0).then(cells)
 }
 
 fn hash_cell(hash: Option<&Digest>) -> Cell {

@@ -110,6 +110,13 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Adds rows.
+    pub fn rows(&mut self, rows: impl IntoIterator<Item = Vec<Cell>>) {
+        for cells in rows {
+            self.row(cells);
+        }
+    }
+
     /// The lines, each ended by a newline; titles first where any column has one.
     pub fn render(&self, terminal: Terminal) -> String {
         let (shown, widths) = self.fit(terminal.width.saturating_sub(self.indent));

@@ -397,9 +397,9 @@ fn a_move_by_hand_is_told() {
 
     @1 00000001  1970-01-01
         python prepare.py
-        read   raw.csv    3 B  d4d4d19b  from outside
-        wrote  train.csv  5 B  4164c055
-        and 1 more file
+        read   raw.csv      3 B  d4d4d19b  from outside
+        wrote  train.csv    5 B  4164c055
+        wrote  1 more file
 
     @2 00000002  1970-01-01
         python train.py --lr 0.1
