@@ -14,6 +14,7 @@ use std::hash::Hash;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::lines::Lines;
 use crate::model::{Digest, JobKind, JobUid, RawString};
 
 /// What stands for a path in a graph: the path, or its id.
@@ -32,6 +33,8 @@ pub struct SessionGraph<P = RawString, C = Digest> {
     consumers: Vec<Vec<Consumer>>,
     /// Who wrote each place, oldest first.
     productions: HashMap<P, Productions>,
+    /// Who builds upon whom, of places that were written many times.
+    lines: HashMap<P, Lines>,
     latest: BTreeMap<u32, usize>,
     steps: HashMap<u32, Vec<usize>>,
     /// Of each execution, whether it is the latest of its step that counts.
@@ -157,6 +160,7 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             executions,
             sources,
             consumers,
+            lines: lines(&productions),
             productions,
             latest,
             steps,
@@ -234,6 +238,19 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
             .count()
     }
 
+    /// The newest later production of a place that does not build upon one by updates in place.
+    pub(super) fn newest_outside(&self, path: &P, own: Production) -> Option<Production> {
+        let all = self.productions(path);
+        let at = all.partition_point(|one| one.execution < own.execution);
+        let newest = match self.lines.get(path) {
+            Some(lines) => lines.newest_outside(at),
+            None if all.len() < MANY => Lines::of(&bases(all)).newest_outside(at),
+            // Nobody builds upon another.
+            None => all.len().checked_sub(1).filter(|last| *last > at),
+        };
+        newest.map(|newest| all[newest])
+    }
+
     /// All executions of a step, oldest first.
     pub fn executions_of(&self, step: u32) -> &[usize] {
         self.steps.get(&step).map_or(&[], Vec::as_slice)
@@ -243,6 +260,30 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     pub(super) fn productions(&self, path: &P) -> &[Production] {
         self.productions.get(path).map_or(&[], SmallVec::as_slice)
     }
+}
+
+/// Of places with fewer writings, looking is as quick as looking up.
+const MANY: usize = 4;
+
+/// Of places with many writings, some of which build upon others.
+fn lines<P: PlaceKey>(productions: &HashMap<P, Productions>) -> HashMap<P, Lines> {
+    let builds_upon = |production: &Production| production.updates.is_some();
+    productions
+        .iter()
+        .filter(|(_, all)| all.len() >= MANY && all.iter().any(builds_upon))
+        .map(|(path, all)| (path.clone(), Lines::of(&bases(all))))
+        .collect()
+}
+
+/// For each production of a place, the earlier one that it updates.
+fn bases(productions: &[Production]) -> Vec<Option<usize>> {
+    let base = |production: &Production| {
+        let base = production.updates?;
+        productions
+            .binary_search_by_key(&base, |one| one.execution)
+            .ok()
+    };
+    productions.iter().map(base).collect()
 }
 
 /// Where the inputs of each execution came from, and who wrote each place.

@@ -21,6 +21,7 @@ pub mod consequences;
 pub mod diff;
 pub mod graph;
 pub mod identity;
+mod lines;
 pub mod order;
 pub mod portable;
 pub mod state;
