@@ -4,7 +4,7 @@
 //! usually are: what was asked for, what was read, which code, which software, which variables,
 //! which machine. A layer of which nothing is recorded on either side is left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
@@ -242,7 +242,7 @@ fn git(state: Option<&GitState>, inputs: &[FileRecord]) -> Facts {
         branch,
         remote,
         dirty,
-        top: _,
+        top,
         patch_hash,
         patch_redacted: _,
         patch_note: _,
@@ -267,11 +267,14 @@ fn git(state: Option<&GitState>, inputs: &[FileRecord]) -> Facts {
         let commit = submodule.checked_out.clone().unwrap_or_default();
         facts.insert(submodule.path.clone(), commit.into());
     }
-    let is_input = |path: &RawString| {
-        inputs.iter().any(|input| {
+    let met: HashSet<&[u8]> = inputs.iter().map(|input| input.path.as_bytes()).collect();
+    let is_input = |path: &RawString| match top {
+        Some(top) => met.contains(&*[top.as_bytes(), b"/", path.as_bytes()].concat()),
+        // Recorded without: a longer path that ends so.
+        None => inputs.iter().any(|input| {
             let above = input.path.as_bytes().strip_suffix(path.as_bytes());
             above.is_some_and(|above| above.ends_with(b"/"))
-        })
+        }),
     };
     for file in untracked.iter().filter(|file| !is_input(&file.path)) {
         let content = file.blob.clone().unwrap_or_else(|| "not kept".to_owned());
