@@ -3,6 +3,7 @@
 
 mod dag;
 mod diff;
+mod documents;
 mod hostile;
 mod init;
 mod lineage;
