@@ -306,7 +306,12 @@ impl Tmpfs {
     }
 
     fn remount(&self, options: &str) {
-        assert!(mount(&["-o", &format!("remount,{options}")], self.0.path()));
+        // A child of another test has our files open, too, between its fork and its exec: the file
+        // system is busy then.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !mount(&["-o", &format!("remount,{options}")], self.0.path()) {
+            assert!(std::time::Instant::now() < deadline, "stays busy");
+        }
     }
 }
 
