@@ -2,7 +2,9 @@ use roar_cli::model::{Collection, RawString};
 use roar_cli::store::JobCollection;
 use serde_json::json;
 
-use crate::project::{TestProject, digest, keys, pipeline, roar_in};
+use crate::project::{
+    DAG_KEYS, NODE_KEYS, TestProject, VERSION_KEYS, digest, keys, pipeline, roar_in,
+};
 
 #[test]
 fn text() {
@@ -98,48 +100,9 @@ fn text_of_a_pipeline_with_a_history() {
 fn json_has_the_published_keys() {
     let project = pipeline();
     let dag = project.roar(&["dag", "--json"]).json();
-    assert_eq!(
-        keys(&dag),
-        [
-            "artifacts",
-            "is_expanded",
-            "nodes",
-            "session_id",
-            "stale_artifact_count",
-            "stale_count",
-            "superseded_artifact_count",
-            "total_steps"
-        ]
-    );
-    assert_eq!(
-        keys(&dag["nodes"][0]),
-        [
-            "command",
-            "dependencies",
-            "exit_code",
-            "is_build",
-            "job_id",
-            "job_uid",
-            "metrics",
-            "state",
-            "step_name",
-            "step_number"
-        ]
-    );
-    assert_eq!(
-        keys(&dag["artifacts"][0]),
-        [
-            "artifact_id",
-            "consumer_steps",
-            "hash",
-            "is_stale",
-            "is_terminal",
-            "path",
-            "producer_step",
-            "state",
-            "superseded_by"
-        ]
-    );
+    assert_eq!(keys(&dag), DAG_KEYS);
+    assert_eq!(keys(&dag["nodes"][0]), NODE_KEYS);
+    assert_eq!(keys(&dag["artifacts"][0]), VERSION_KEYS);
     assert_eq!(dag["total_steps"], 3);
     assert_eq!(dag["is_expanded"], false);
     assert_eq!(dag["nodes"][2]["dependencies"], json!([1, 2]));

@@ -4,7 +4,9 @@
 use roar_cli::model::JobKind;
 use serde_json::{Value, json};
 
-use crate::project::{TestProject, digest, keys};
+use crate::project::{
+    DAG_KEYS, LINEAGE_JOB_KEYS, NODE_KEYS, TestProject, VERSION_KEYS, digest, keys,
+};
 
 /// A build, a preparation that ran twice, two readers of what it made first, one of them by a file
 /// that was moved; a failure; a kill.
@@ -56,19 +58,7 @@ fn dag() {
     let project = session();
     let at = |path: &str| project.root().join(path).display().to_string();
     let dag = project.roar(&["dag", "--json", "--show-artifacts"]).json();
-    assert_eq!(
-        keys(&dag),
-        [
-            "artifacts",
-            "is_expanded",
-            "nodes",
-            "session_id",
-            "stale_artifact_count",
-            "stale_count",
-            "superseded_artifact_count",
-            "total_steps",
-        ]
-    );
+    assert_eq!(keys(&dag), DAG_KEYS);
     let nodes = &dag["nodes"];
     assert_eq!(each(nodes, "step_number"), json!([1, 2, 3, 4, 5, 6, 7]));
     assert_eq!(dag["total_steps"], 7);
@@ -90,21 +80,7 @@ fn dag() {
     assert_eq!(each(nodes, "exit_code"), json!([0, 0, 0, 0, 0, 1, null]));
     assert_eq!(dag["stale_count"], 2);
     for node in list(nodes) {
-        assert_eq!(
-            keys(node),
-            [
-                "command",
-                "dependencies",
-                "exit_code",
-                "is_build",
-                "job_id",
-                "job_uid",
-                "metrics",
-                "state",
-                "step_name",
-                "step_number",
-            ]
-        );
+        assert_eq!(keys(node), NODE_KEYS);
         let uid = node["job_uid"].as_str().expect("a text");
         let job = project.roar(&["show", uid, "--json"]).json();
         let count = |key: &str| list(&job[key]).len();
@@ -116,20 +92,7 @@ fn dag() {
     }
     let artifacts = list(&dag["artifacts"]);
     for artifact in artifacts {
-        assert_eq!(
-            keys(artifact),
-            [
-                "artifact_id",
-                "consumer_steps",
-                "hash",
-                "is_stale",
-                "is_terminal",
-                "path",
-                "producer_step",
-                "state",
-                "superseded_by",
-            ]
-        );
+        assert_eq!(keys(artifact), VERSION_KEYS);
         assert_eq!(artifact["is_stale"], artifact["state"] == "stale");
         // What is in place is on disk.
         let on_disk = std::fs::read(artifact["path"].as_str().expect("a path")).expect("there");
@@ -187,19 +150,7 @@ fn lineage() {
     assert_eq!(each(jobs, "step_number"), json!([1, 2, 3, 4, 5]));
     let mut met = vec![end];
     for job in list(jobs) {
-        assert_eq!(
-            keys(job),
-            [
-                "command",
-                "duration_seconds",
-                "exit_code",
-                "inputs",
-                "job_uid",
-                "outputs",
-                "step_number",
-                "timestamp",
-            ]
-        );
+        assert_eq!(keys(job), LINEAGE_JOB_KEYS);
         assert_eq!(job["duration_seconds"], 1.5);
         assert!(job["timestamp"].is_f64(), "{job:#}");
         let uid = job["job_uid"].as_str().expect("a text");

@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::project::{TestProject, digest, keys, pipeline, roar_in};
+use crate::project::{LINEAGE_JOB_KEYS, TestProject, digest, keys, pipeline, roar_in};
 
 fn uids(lineage: &Value) -> Vec<&str> {
     lineage["jobs"]
@@ -81,19 +81,7 @@ fn json_has_the_published_keys() {
     let lineage = project.roar(&["lineage", "metrics.json", "--json"]).json();
     assert_eq!(keys(&lineage), ["artifact", "artifacts", "jobs"]);
     assert_eq!(keys(&lineage["artifact"]), ["hash", "path", "size"]);
-    assert_eq!(
-        keys(&lineage["jobs"][0]),
-        [
-            "command",
-            "duration_seconds",
-            "exit_code",
-            "inputs",
-            "job_uid",
-            "outputs",
-            "step_number",
-            "timestamp"
-        ]
-    );
+    assert_eq!(keys(&lineage["jobs"][0]), LINEAGE_JOB_KEYS);
     assert_eq!(uids(&lineage), ["00000001", "00000002", "00000003"]);
     assert_eq!(lineage["artifacts"].as_array().map(Vec::len), Some(5));
     assert_eq!(lineage["artifact"]["hash"], digest(b"{}").as_str());

@@ -234,6 +234,57 @@ pub(crate) fn keys(json: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// The published keys of `dag --json`.
+pub(crate) const DAG_KEYS: [&str; 8] = [
+    "artifacts",
+    "is_expanded",
+    "nodes",
+    "session_id",
+    "stale_artifact_count",
+    "stale_count",
+    "superseded_artifact_count",
+    "total_steps",
+];
+
+/// The keys of its nodes.
+pub(crate) const NODE_KEYS: [&str; 10] = [
+    "command",
+    "dependencies",
+    "exit_code",
+    "is_build",
+    "job_id",
+    "job_uid",
+    "metrics",
+    "state",
+    "step_name",
+    "step_number",
+];
+
+/// The keys of its artifacts.
+pub(crate) const VERSION_KEYS: [&str; 9] = [
+    "artifact_id",
+    "consumer_steps",
+    "hash",
+    "is_stale",
+    "is_terminal",
+    "path",
+    "producer_step",
+    "state",
+    "superseded_by",
+];
+
+/// The published keys of the jobs of `lineage --json`.
+pub(crate) const LINEAGE_JOB_KEYS: [&str; 8] = [
+    "command",
+    "duration_seconds",
+    "exit_code",
+    "inputs",
+    "job_uid",
+    "outputs",
+    "step_number",
+    "timestamp",
+];
+
 /// prepare → train → evaluate: 3 steps, one job each.
 pub(crate) fn pipeline() -> TestProject {
     let mut project = TestProject::new();
