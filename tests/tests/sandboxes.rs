@@ -134,19 +134,26 @@ fn restricted_worlds() {
     }
 }
 
+/// One that cannot be written, and one that cannot be entered, as of a user of a container who was
+/// left root's `HOME`: no settings are in it.
 #[test]
-fn a_home_that_cannot_be_written() {
+fn the_home_of_another_user() {
     if !met(NEEDS) {
         return;
     }
-    let project = project();
-    let user = OrdinaryUser::of(&project);
-    fs::set_permissions(project.home(), fs::Permissions::from_mode(0o555)).expect("root can");
-    let mut env = user.command("env");
-    let argv = ["-q", "--tracer", "seccomp", "cp", "in", "out"];
-    run(&user, &mut env, &argv).succeeds();
-    let record = Record::of(&project, "@1");
-    assert_eq!(record.files_under(project.root()).describe(), FILES);
+    for (mode, is_hidden) in [(0o555, false), (0o000, true)] {
+        let project = project();
+        let user = OrdinaryUser::of(&project);
+        fs::set_permissions(project.home(), fs::Permissions::from_mode(mode)).expect("root can");
+        let mut env = user.command("env");
+        let argv = ["--tracer", "seccomp", "cp", "in", "out"];
+        let told = run(&user, &mut env, &argv);
+        let said = told.succeeds().stderr_text();
+        let is_told = said.contains("/.config/roar/config.toml' is not used");
+        assert_eq!(is_told, is_hidden, "{said}");
+        let record = Record::of(&project, "@1");
+        assert_eq!(record.files_under(project.root()).describe(), FILES);
+    }
 }
 
 /// Where it cannot run, it is roar's own failure, with the reason; nothing is recorded.

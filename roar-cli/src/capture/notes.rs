@@ -95,7 +95,15 @@ impl Notes {
                 .map(PathBuf::from)
                 .filter(|p| p.is_absolute())
         };
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        // A home that is not there is not to be made: users that have none are given such a name.
+        let in_home = || {
+            Some(
+                absolute("HOME")
+                    .filter(|home| home.is_dir())?
+                    .join(".cache"),
+            )
+        };
+        let caches = absolute("XDG_CACHE_HOME").or_else(in_home);
         Self {
             folder: caches
                 .map(|caches| caches.join("roar"))
@@ -311,6 +319,13 @@ mod tests {
             assert_eq!(notes.folder.as_ref(), Some(&otherwise), "{home:?}");
         }
         let home = tempfile::tempdir().expect("a folder");
+        let missing = home.path().join("missing");
+        let variable = |name: &str| (name == "HOME").then(|| missing.clone().into());
+        assert_eq!(
+            Notes::of_user(variable, otherwise.clone()).folder.as_ref(),
+            Some(&otherwise)
+        );
+        assert!(!missing.exists());
         let variable = |name: &str| (name == "HOME").then(|| home.path().into());
         let notes = Notes::of_user(variable, otherwise);
         assert_eq!(notes.folder, Some(home.path().join(".cache/roar")));

@@ -72,6 +72,11 @@ impl<'a> Runner<'a> {
         let resolved = settings::load(Some(&project), &flags).map_err(|error| {
             before(CommandError::user("the settings cannot be used").because(error))
         })?;
+        if let Some(hidden) = &resolved.hidden
+            && !observing.quiet
+        {
+            report::hidden_settings(&context.ui, hidden);
+        }
         let settings = resolved.settings;
         let redactor = redactor(&settings).map_err(before)?;
         let variables = variables::read(&project).map_err(|error| before(error.into()))?;

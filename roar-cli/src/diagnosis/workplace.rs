@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Check, State};
 use crate::capture::git;
 use crate::error::CommandError;
+use crate::model::RawString;
 use crate::project::Project;
 use crate::settings::{self, TracerChoice};
 use crate::store::{Place, Store, StoreError};
@@ -44,7 +45,14 @@ fn missing(name: &'static str, error: &CommandError) -> Check {
 fn settings_of(project: Option<&Project>) -> (TracerChoice, Check) {
     match settings::load(project, &[]) {
         Ok(resolved) => {
-            let check = Check::ok("settings", "in order", json!(true));
+            let said = match &resolved.hidden {
+                None => "in order".to_owned(),
+                Some(hidden) => format!(
+                    "in order; '{}' is not used, its folder is closed to this user",
+                    RawString::from_path(hidden)
+                ),
+            };
+            let check = Check::ok("settings", said, json!(true));
             (resolved.settings.tracer.default, check)
         }
         Err(error) => {

@@ -27,6 +27,14 @@ pub fn lost_jobs(ui: &Ui, swept: &Swept) {
     }
 }
 
+/// Settings that the user may have, in a folder that this process may not enter.
+pub fn hidden_settings(ui: &Ui, file: &Path) {
+    ui.warning(&format!(
+        "'{}' is not used: its folder is closed to this user",
+        RawString::from_path(file)
+    ));
+}
+
 /// The report of a job. When `quiet`, only what the user must know: an incomplete record.
 pub fn finished(ui: &Ui, stored: &StoredJob, cwd: &Path, quiet: bool, verbose: bool) {
     let record = &stored.record;

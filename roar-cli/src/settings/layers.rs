@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Origin, SettingsError};
@@ -73,6 +74,9 @@ pub struct Resolved {
     pub settings: Settings,
     /// For those who show them, in the order of the table.
     pub entries: Vec<Entry>,
+    /// The user's file, where this process may not even see whether it is there: whoever runs with
+    /// the home of another user, as in many containers, has no settings in it.
+    pub hidden: Option<PathBuf>,
 }
 
 /// The places that settings are taken from, beside the defaults.
@@ -142,7 +146,10 @@ impl Layers {
             }
             Ok(())
         };
-        decide_file(&self.user, Source::User)?;
+        let hidden = self.user.clone().filter(|path| is_hidden(path));
+        if hidden.is_none() {
+            decide_file(&self.user, Source::User)?;
+        }
         decide_file(&self.committed, Source::Committed)?;
         decide_file(&self.project, Source::Project)?;
         for (name, text) in &self.environment {
@@ -162,8 +169,18 @@ impl Layers {
             decide(key, parse(key, text, Origin::CommandLine)?, Source::Flag);
         }
         let settings = Settings::from_entries(&entries);
-        Ok(Resolved { settings, entries })
+        Ok(Resolved {
+            settings,
+            entries,
+            hidden,
+        })
     }
+}
+
+/// Whether a folder on the way to a file is closed to this process.
+fn is_hidden(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn parse(key: &'static Key, text: &str, origin: Origin) -> Result<Value, SettingsError> {
