@@ -46,10 +46,10 @@ impl Proxy {
                 seed ^= seed << 17;
                 let limit = if cuts == u64::MAX || made.load(Ordering::SeqCst) >= cuts {
                     u64::MAX
-                } else if number % 2 == 0 {
+                } else if number % 4 != 3 {
                     seed % 9000
                 } else {
-                    // Room for the largest body, so that something arrives between two cuts.
+                    // Room for the largest body, so that something arrives between the cuts.
                     50_000 + seed % 30_000
                 };
                 let Ok(upstream) = TcpStream::connect(("127.0.0.1", target)) else {
