@@ -15,7 +15,7 @@ pub fn roar() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("ROAR_BINARY") {
         Some(path) => PathBuf::from(path),
-        None => build("roar", &["--package", "roar-cli", "--bins"]),
+        None => built("roar"),
     })
 }
 
@@ -24,7 +24,7 @@ pub fn glaas_server() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("ROAR_GLAAS_SERVER") {
         Some(path) => PathBuf::from(path),
-        None => build("glaas-server", &["--package", "glaas-server", "--bins"]),
+        None => built("glaas-server"),
     })
 }
 
@@ -60,43 +60,52 @@ fn profile_folder() -> PathBuf {
     }
 }
 
-fn build(name: &str, package: &[&str]) -> PathBuf {
+/// A program of the workspace, built with all of it: of packages chosen one by one cargo would build
+/// the libraries below again, with other features than the tests have.
+fn built(name: &str) -> PathBuf {
     let profile_folder = profile_folder();
     let binary = profile_folder.join(name);
-    let _lock = lock(&format!("build-{name}"));
+    let _lock = lock("build");
     // nextest starts a process for each test: the first one builds for all of its run.
     let stamp = std::env::var_os("NEXTEST_RUN_ID").map(|run| {
-        let mut stamp = OsString::from(format!("built-{name}-"));
+        let mut stamp = OsString::from("built-");
         stamp.push(run);
         cache("stamps").join(stamp)
     });
     if stamp.as_ref().is_some_and(|stamp| stamp.exists()) && binary.exists() {
         return binary;
     }
-    let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(workspace())
-        .args(["build", "--quiet"])
-        .args(package)
-        .args(["--profile", profile, "--target-dir"])
-        .arg(
-            profile_folder
-                .parent()
-                .expect("target/PROFILE has a parent"),
-        )
-        .output()
-        .expect("cargo can be started");
-    assert!(
-        output.status.success(),
-        "{name} could not be built:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    build(&profile_folder);
     if let Some(stamp) = stamp {
         File::create(stamp).expect("the target folder can be written");
     }
     binary
+}
+
+fn build(profile_folder: &Path) {
+    let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let target = profile_folder.parent().expect("target/PROFILE");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(workspace())
+        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(target);
+    // What cargo told this test of its package: build scripts that look at it would run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    let output = command.output().expect("cargo can be started");
+    assert!(
+        output.status.success(),
+        "the programs could not be built:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
