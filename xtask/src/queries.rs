@@ -33,7 +33,8 @@ const RUNS: usize = 15;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut build = workspace::cargo();
-    build.args(["build", "--release", "-p", "roar-cli", "--bin", "roar"]);
+    // Of the whole workspace, as everywhere: of one package alone cargo would build it with other features.
+    build.args(["build", "--release", "--workspace", "--bin", "roar"]);
     process::run(build.args(["--example", "make_database"]))?;
     let folder = make(args)?;
     let roar = workspace::target().join("release/roar");
