@@ -98,16 +98,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn make(args: &Args) -> Result<PathBuf> {
     let numbers = [args.sessions, args.steps, args.executions].map(|number| number.to_string());
     let folder = workspace::target().join(format!("queries-{}", numbers.join("-")));
-    if folder.is_dir() {
+    // Made where it stays: the record holds the files' whole paths.
+    let made = folder.with_extension("made");
+    if made.exists() {
         return Ok(folder);
     }
-    let unfinished = folder.with_extension("unfinished");
-    if unfinished.is_dir() {
-        std::fs::remove_dir_all(&unfinished).context("cannot remove an unfinished database")?;
+    if folder.is_dir() {
+        std::fs::remove_dir_all(&folder).context("cannot remove an unfinished database")?;
     }
     let mut make = Command::new(workspace::target().join("release/examples/make_database"));
-    process::run(make.arg(&unfinished).args(&numbers))?;
-    std::fs::rename(&unfinished, &folder).context("cannot put the database in place")?;
+    process::run(make.arg(&folder).args(&numbers))?;
+    std::fs::write(&made, "").context("cannot note that the database is made")?;
     Ok(folder)
 }
 
