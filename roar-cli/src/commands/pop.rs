@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// Only tell what would go and what would stay.
     #[arg(long)]
     dry_run: bool,
+    /// Machine-readable output.
+    #[arg(long)]
+    json: bool,
 }
 
 /// # Errors
@@ -51,7 +54,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     let outputs = judge(&project, &store, &blobs, &job)?;
     let mut view = PopView { job: &job, outputs };
     if args.dry_run {
-        context.ui.data(&view.plan(&context.cwd));
+        context.ui.data(&if args.json {
+            view.json(false)
+        } else {
+            view.plan(&context.cwd)
+        });
         return Ok(ExitCode::SUCCESS);
     }
     if !args.yes {
@@ -81,6 +88,10 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
             job.record.uid
         ))
         .hint("another roar recorded a job meanwhile: look again with roar log"));
+    }
+    if args.json {
+        context.ui.data(&view.json(true));
+        return Ok(ExitCode::SUCCESS);
     }
     for line in view.done(&context.cwd).lines() {
         context.ui.note(line);

@@ -10,7 +10,7 @@ use super::reading;
 use super::runner::Runner;
 use crate::error::CommandError;
 use crate::model::JobKind;
-use crate::present::{dag, human, paths, shell};
+use crate::present::{self, dag, human, paths, shell};
 use crate::project::Project;
 use crate::store::{JobSummary, Store};
 use crate::trace;
@@ -33,6 +33,10 @@ pub(super) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
+    /// Machine-readable list of what would run, as of `roar log --json`.
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+
     /// Do not ask.
     #[arg(short = 'y', long)]
     yes: bool,
@@ -47,6 +51,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
     let Args {
         stale: _,
         dry_run,
+        json,
         yes,
         observing,
     } = args;
@@ -57,8 +62,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<ExitCode, Comman
         if steps.is_empty() {
             context.ui.note("no step is stale");
         }
-        let lines: Vec<String> = steps.iter().map(line).collect();
-        context.ui.data(&lines.concat());
+        context.ui.data(&if *json {
+            present::log::json(&steps)
+        } else {
+            steps.iter().map(line).collect()
+        });
         return Ok(ExitCode::SUCCESS);
     }
     let early = observing.attach_first()?;

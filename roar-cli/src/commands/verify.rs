@@ -11,7 +11,7 @@ use super::reading;
 use super::show::nothing_recorded;
 use crate::capture::hash::{Hashed, NoCache, Unhashed, hash_files};
 use crate::error::CommandError;
-use crate::model::{Digest, HashAlgorithm, RawString};
+use crate::model::{Digest, HashAlgorithm, JobKind, RawString};
 use crate::present::verify::{Verdict, VerifiedFile, VerifyView};
 use crate::present::{Terminal, shell};
 use crate::store::{ContentId, GraphFile, PathId, Store, StoreError};
@@ -76,6 +76,7 @@ struct Recorded<P = RawString, C = Digest> {
     path: P,
     hash: Option<C>,
     step_number: u32,
+    is_build: bool,
     is_output: bool,
 }
 
@@ -94,6 +95,7 @@ fn last_recorded(store: &Store, session_id: i64) -> Result<Vec<Recorded>, StoreE
                             path,
                             hash: content,
                             step_number: job.step_number,
+                            is_build: job.kind == JobKind::Build,
                             is_output,
                         },
                     );
@@ -107,6 +109,7 @@ fn last_recorded(store: &Store, session_id: i64) -> Result<Vec<Recorded>, StoreE
         path: paths.get(record.path).cloned().unwrap_or_default(),
         hash: record.hash.and_then(|id| digests.get(id).cloned()),
         step_number: record.step_number,
+        is_build: record.is_build,
         is_output: record.is_output,
     });
     let mut named: Vec<Recorded> = named.collect();
@@ -149,6 +152,7 @@ fn verdict(record: Recorded, found: Result<Hashed, Unhashed>) -> VerifiedFile {
         path,
         hash,
         step_number,
+        is_build,
         is_output,
     } = record;
     let found = found.map(|hashed| hashed.hashes.get(&HashAlgorithm::Blake3).cloned());
@@ -168,6 +172,7 @@ fn verdict(record: Recorded, found: Result<Hashed, Unhashed>) -> VerifiedFile {
         found,
         state,
         step_number,
+        is_build,
         is_output,
         note,
     }

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::{dag, human, paths, shell};
-use crate::model::{Digest, FileRecord, JobKind, StoredJob};
+use crate::model::{Digest, FileRecord, JobKind, RawString, StoredJob};
 
 /// A job that is taken back, and its outputs.
 #[derive(Debug)]
@@ -26,7 +28,60 @@ pub enum Fate {
     Keep(String),
 }
 
+/// What `roar pop --json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    job_uid: &'a str,
+    step_number: u32,
+    job_type: JobKind,
+    command: String,
+    /// Whether it was taken back, or only might be.
+    removed: bool,
+    outputs: Vec<OutputDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct OutputDocument<'a> {
+    path: &'a RawString,
+    hash: Option<&'a Digest>,
+    /// `delete`, `restore` or `keep`.
+    fate: &'static str,
+    /// The content that takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<&'a Digest>,
+    /// Why it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
 impl PopView<'_> {
+    /// For machines.
+    pub fn json(&self, removed: bool) -> String {
+        let record = &self.job.record;
+        let outputs = self.outputs.iter().map(|(output, fate)| {
+            let (fate, restored, reason) = match fate {
+                Fate::Delete => ("delete", None, None),
+                Fate::Restore(earlier) => ("restore", Some(earlier), None),
+                Fate::Keep(why) => ("keep", None, Some(why.as_str())),
+            };
+            OutputDocument {
+                path: &output.path,
+                hash: output.hash(),
+                fate,
+                restored,
+                reason,
+            }
+        });
+        super::json(&Document {
+            job_uid: record.uid.as_str(),
+            step_number: self.job.step_number,
+            job_type: record.kind,
+            command: shell::join(&record.argv),
+            removed,
+            outputs: outputs.collect(),
+        })
+    }
+
     /// What would happen.
     pub fn plan(&self, cwd: &Path) -> String {
         self.lines(cwd, ["remove", "delete", "restore", "keep"])

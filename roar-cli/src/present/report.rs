@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::ui::Ui;
-use super::{human, job, paths};
+use super::{dag, human, job, paths};
 use crate::lineage::StaleRead;
-use crate::model::{Completeness, FileRecord, GapKind, RawString, StoredJob};
+use crate::model::{Completeness, FileRecord, GapKind, JobKind, RawString, StoredJob};
 use crate::store::running::Swept;
 
 /// The most files that are listed of each side.
@@ -52,8 +52,8 @@ pub fn finished(ui: &Ui, stored: &StoredJob, cwd: &Path, quiet: bool, verbose: b
         } else if !record.filtered.is_empty() {
             let count = human::count(record.filtered.len(), "file");
             ui.note(&format!(
-                "filtered {count} (roar show --all @{})",
-                stored.step_number
+                "filtered {count} (roar show --all {})",
+                dag::reference(stored.step_number, record.kind == JobKind::Build)
             ));
         }
         let (ending, _) = job::ending(record.state, record.outcome);

@@ -199,7 +199,7 @@ impl StatusView<'_> {
                 table.row(vec![
                     Cell::new(word, style),
                     paths::shown(&check.path, cwd).into(),
-                    Cell::new(format!("made by @{}", check.producer_step), Style::Dim),
+                    Cell::new(format!("made by {}", self.reference(check)), Style::Dim),
                 ]);
             }
             text.push_str(&table.render(terminal));
@@ -209,6 +209,14 @@ impl StatusView<'_> {
         }
         text.push_str(&self.stale_text(cwd, terminal));
         text
+    }
+
+    /// The step that made an output.
+    fn reference(&self, check: &ArtifactCheck) -> String {
+        let number = check.producer_step;
+        let mut steps = self.steps.iter().map(|step| &step.latest);
+        let step = steps.find(|latest| latest.step_number == number);
+        reference(number, step.is_some_and(|step| step.kind == JobKind::Build))
     }
 
     fn artifact_line(&self) -> String {

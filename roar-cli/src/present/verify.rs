@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::table::{Cell, Column, Table};
-use super::{Style, Terminal, paths};
+use super::{Style, Terminal, dag, paths};
 use crate::model::{Digest, RawString};
 
 /// How a file compares with its record.
@@ -35,6 +35,9 @@ pub struct VerifiedFile {
     pub state: Verdict,
     /// The step that met it last.
     pub step_number: u32,
+    /// Whether that is a step of a build.
+    #[serde(skip)]
+    pub is_build: bool,
     /// Whether that step wrote it, or only read it.
     pub is_output: bool,
     /// Why it could not be compared.
@@ -78,7 +81,8 @@ impl VerifyView<'_> {
             };
             let verb = if file.is_output { "made" } else { "read" };
             let why = file.note.as_ref().map(|note| format!(", {note}"));
-            let by = format!("{verb} by @{}{}", file.step_number, why.unwrap_or_default());
+            let step = dag::reference(file.step_number, file.is_build);
+            let by = format!("{verb} by {step}{}", why.unwrap_or_default());
             table.row(vec![
                 Cell::new(word, style),
                 paths::shown(&file.path, cwd).into(),

@@ -380,6 +380,10 @@ fn a_rerun_says_which_input_is_gone() {
     let preview = project.roar(&["rerun", "--stale", "-n"]);
     assert_eq!(preview.stdout, "@3  python evaluate.py\n");
     assert_eq!(preview.stderr, "");
+    let listed = project.roar(&["rerun", "--stale", "-n", "--json"]).json();
+    assert_eq!(listed[0]["step_number"], 3);
+    assert_eq!(listed[0]["command"], "python evaluate.py");
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
     let root = project.root();
     std::fs::rename(root.join("model.pkl"), root.join("best.pkl")).expect("it is there");
     let preview = project.roar(&["rerun", "--stale", "-n"]);

@@ -16,8 +16,16 @@ fn takes_back_the_newest_job_only() {
     --- stderr
     --- status 0
     ");
+    let plan = project.roar(&["pop", "--dry-run", "--json"]).json();
+    let metrics = project.root().join("metrics.json");
+    let output = serde_json::json!({"path": metrics, "hash": digest(b"{}"), "fate": "delete"});
+    let expected = serde_json::json!({
+        "job_uid": "00000003", "step_number": 3, "job_type": "run", "command": "python evaluate.py",
+        "removed": false, "outputs": [output],
+    });
+    assert_eq!(plan, expected);
     assert_eq!(project.roar(&["dag", "--json"]).json()["total_steps"], 3);
-    assert!(project.root().join("metrics.json").exists());
+    assert!(metrics.exists());
 
     insta::assert_snapshot!(project.roar(&["pop", "-y"]).whole(), @r"
     --- stderr
@@ -35,7 +43,8 @@ fn takes_back_the_newest_job_only() {
     let hash = digest(b"{}");
     assert_eq!(project.roar(&["show", hash.as_str()]).status, 1);
     for _ in 0..2 {
-        assert_eq!(project.roar(&["pop", "-y"]).status, 0);
+        let popped = project.roar(&["pop", "-y", "--json"]).json();
+        assert_eq!(popped["removed"], true);
     }
     assert_eq!(project.roar(&["pop", "-y"]).status, 1);
     assert!(project.root().join("raw.csv").exists(), "an input stays");
