@@ -143,6 +143,48 @@ fn wrong_references_are_answered_with_what_exists() {
     assert_eq!(dag["nodes"][1]["is_build"], true);
 }
 
+/// A build that finds all up to date is one more execution of its step, which stays what it was.
+#[test]
+fn what_had_nothing_to_do_is_its_step() {
+    if !require_bpf() {
+        return;
+    }
+    let project = Project::new();
+    project.write("in", "1");
+    project.write("make.sh", "test -f out && exit 0\ncat in > out\n");
+    project.roar(["build", "sh", "make.sh"]).succeeds();
+    project.roar(["run", "cp", "out", "final"]).succeeds();
+    for again in [
+        ["build", "sh", "make.sh"].as_slice(),
+        &["run", "@B1"],
+        &["build", "sh", "make.sh"],
+    ] {
+        let told = project.roar(again);
+        told.succeeds().says("step @B1");
+    }
+    let dag = project.roar(["dag", "--json"]).json();
+    assert_eq!(dag["total_steps"], 2);
+    let made = &dag["nodes"][0];
+    assert_eq!(made["state"], "active");
+    assert_eq!(made["metrics"]["outputs"], 1, "{made}");
+    assert_eq!(dag["nodes"][1]["state"], "active");
+    assert_eq!(dag["nodes"][1]["dependencies"][0], 1);
+    let all = project.roar(["dag", "--json", "--expanded"]).json();
+    assert_eq!(all["nodes"].as_array().map(Vec::len), Some(5));
+    std::fs::remove_file(project.path("out")).expect("it was made");
+    for question in [["status"].as_slice(), &["verify"]] {
+        let told = project.roar(question);
+        assert!(
+            told.stdout_text().contains("made by @B1"),
+            "{}",
+            told.snapshot()
+        );
+    }
+    // It does its work again: still the same step.
+    project.roar(["run", "@B1"]).succeeds().says("step @B1");
+    assert_eq!(told(&project, "out"), "1");
+}
+
 /// raw → @1 → a → @2 → b → @3 → c; @2 drops blanks, so that its output may stay the same.
 fn chain() -> Project {
     let project = Project::new();

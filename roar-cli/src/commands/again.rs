@@ -170,18 +170,26 @@ pub(super) fn may_run(
     Ok(agreed)
 }
 
-/// The step that a job that failed is an execution of, whatever little it read and wrote: the one
-/// that was asked for by its number; else the one that runs the same command in the same folder,
-/// if the job kept to its places. None for a job that succeeded, whose places tell.
-pub(super) fn step_of_failed(store: &Store, asked: &Asked, record: &JobRecord) -> Option<u32> {
-    if record.outcome.succeeded() || asked.step.is_some() {
-        return asked.step.filter(|_| !record.outcome.succeeded());
+/// The step of which a job is an execution, whatever little it read and wrote, because it failed or
+/// had nothing to do (`make` where all is up to date): the one that runs the same command in the same
+/// folder, if the job kept to its places; of a job that failed, the one that was asked for by its
+/// number. None for every other job, whose places tell.
+pub(super) fn step_of_idle(store: &Store, asked: &Asked, record: &JobRecord) -> Option<u32> {
+    let succeeded = record.outcome.succeeded();
+    if !succeeded && asked.step.is_some() {
+        return asked.step;
+    }
+    if succeeded && !record.outputs.is_empty() {
+        return None;
     }
     let session = store.active_session().ok()??;
     // A question that fails makes a step of its own of it.
     let summary = store.latest_job_of_command(session.id, record).ok()??;
     let step = summary.step_number;
     let earlier = store.job_with_files(summary).ok()?;
+    if succeeded && earlier.outputs.is_empty() {
+        return None;
+    }
     let recorded = |files: &[FileRecord]| -> Vec<RawString> {
         files.iter().map(|file| file.path.clone()).collect()
     };

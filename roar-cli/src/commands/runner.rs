@@ -300,10 +300,10 @@ impl<'a> Runner<'a> {
         }
         recording::hide_secrets(&mut record, redactor);
         let identity = step_identity(&record, &project.root);
-        let failed_step = again::step_of_failed(store, asked, &record);
+        let idle_step = again::step_of_idle(store, asked, &record);
         drop(phase);
         let phase = timings::phase("store");
-        match store.insert_job_instead(&record, &identity, failed_step) {
+        match store.insert_job_instead(&record, &identity, idle_step) {
             Ok(recorded) => {
                 drop(phase);
                 let phase = timings::phase("collections");

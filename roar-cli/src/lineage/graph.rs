@@ -140,16 +140,20 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         for (index, execution) in executions.iter().enumerate() {
             steps.entry(execution.step_number).or_default().push(index);
         }
-        let in_vain = |index: &&usize| {
+        let wrote = |index: &&usize| {
             let execution = &executions[**index];
-            execution.failed && execution.outputs.is_empty()
+            execution.lost || !execution.outputs.is_empty()
         };
+        let succeeded = |index: &&usize| !executions[**index].failed;
         let latest: BTreeMap<u32, usize> = steps
             .iter()
             .filter_map(|(step, list)| {
                 let newest_first = || list.iter().rev();
-                let index = newest_first().find(|index| !in_vain(index));
-                Some((*step, *index.or(newest_first().next())?))
+                let index = newest_first()
+                    .find(wrote)
+                    .or_else(|| newest_first().find(succeeded))
+                    .or_else(|| newest_first().next());
+                Some((*step, *index?))
             })
             .collect();
         let mut is_latest = vec![false; executions.len()];
@@ -173,20 +177,32 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         &self.executions
     }
 
-    /// The latest execution of each step that counts, by step number: one that failed and wrote
-    /// nothing leaves everything as it was, and counts only where there is no other.
+    /// The latest execution of each step that counts, by step number: one that wrote nothing, because
+    /// it failed or had nothing to do, leaves everything as it was, and counts only where none wrote.
     pub fn latest(&self) -> &BTreeMap<u32, usize> {
         &self.latest
     }
 
-    /// Whether an execution is the newest of its step, whether it counts or not.
+    /// Whether an execution is the one that tells how its step went last.
     pub fn is_newest(&self, index: usize) -> bool {
         self.newest(self.executions[index].step_number) == Some(index)
     }
 
-    /// The newest execution of a step, whether it counts or not.
+    /// The execution that tells how a step went last: its newest, whether that counts or not, but for
+    /// one that had nothing to do.
     pub fn newest(&self, step: u32) -> Option<usize> {
-        self.executions_of(step).last().copied()
+        let newest = *self.executions_of(step).last()?;
+        let Execution {
+            failed,
+            lost,
+            outputs,
+            ..
+        } = &self.executions[newest];
+        let was_idle = !failed && !lost && outputs.is_empty();
+        if was_idle {
+            return self.latest.get(&step).copied();
+        }
+        Some(newest)
     }
 
     /// Whether an execution is the latest of its step that counts.

@@ -89,10 +89,10 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
                 }
             }
         }
-        // What failed and wrote nothing leaves its step as it is.
+        // What wrote nothing leaves its step as it is.
         for (step, index) in self.latest() {
-            if let Some(newest) = self.newest(*step) {
-                states[newest] = states[*index];
+            if let Some(newest) = self.executions_of(*step).last() {
+                states[*newest] = states[*index];
             }
         }
         states
@@ -204,7 +204,8 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
     }
 
     /// Whether a newer execution of its step no longer produces this place (one that failed may
-    /// not have come so far), and nobody else has produced it since.
+    /// not have come so far, one that wrote nothing had nothing to do), and nobody else has produced
+    /// it since.
     pub(super) fn is_left_behind(&self, producer: usize, path: &P) -> bool {
         let is_last = || {
             let last = self.productions(path).last();
@@ -212,8 +213,9 @@ impl<P: PlaceKey, C: ContentKey> SessionGraph<P, C> {
         };
         // Nearly always the newest of its step, which needs no look at the place.
         let newer = self.executions_of(self.executions()[producer].step_number);
-        let mut newer = newer.iter().rev().take_while(|index| **index > producer);
-        newer.any(|index| !self.executions()[*index].failed) && is_last()
+        let newer = newer.iter().rev().take_while(|index| **index > producer);
+        let mut newer = newer.map(|index| &self.executions()[*index]);
+        newer.any(|newer| !newer.failed && !newer.outputs.is_empty()) && is_last()
     }
 
     /// The latest executions for which `seed` holds, and those downstream of them.
@@ -291,6 +293,18 @@ mod tests {
         check("1: > a=1 b=1\n2: b=1 > c=1\n1x: > a=2", "x..");
         check("1: > a=1 b=1\n2: b=1 > c=1\n1: > a=2", "xo.");
         check("1x: r=1 >", ".");
+    }
+
+    #[test]
+    fn what_had_nothing_to_do_leaves_its_step() {
+        check("1: r=1 > a=1\n2: a=1 > b=1\n1: r=1 >", "...");
+        check("1: r=1 > a=1\n1: >\n2: a=1 > b=1", "...");
+        // It looked at what it did not see changed: still stale.
+        let chain = "1: > r=1\n2: r=1 q=1 > a=1\n3: a=1 > b=1\n1: > r=2\n";
+        check(chain, "x**.");
+        check(&format!("{chain}2: q=1 >"), "x**.*");
+        // Nothing but idle executions: the newest counts.
+        check("1: r=1 >\n1: r=1 >", "x.");
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl Store {
         })?;
         let sql = format!(
             "SELECT {SUMMARY_COLUMNS} FROM jobs j
-             WHERE j.id = (SELECT max(id) FROM jobs INDEXED BY jobs_overview
+             WHERE j.id = (SELECT coalesce(max(iif(output_count > 0, id, NULL)), max(id))
+                 FROM jobs INDEXED BY jobs_overview
                  WHERE session_id = ?1 AND kind = ?2 AND argv = ?3)
                  AND j.cwd = ?4"
         );

@@ -136,10 +136,10 @@ impl InSession<'_> {
                 if seen.len() > MOST_STEPS {
                     return Ok(false);
                 }
-                // What failed and wrote nothing leaves its step as it is.
+                // What wrote nothing leaves its step as it is.
                 pending.extend(self.store.number(
-                    "SELECT coalesce(max(iif(output_count = 0 AND state = 'done'
-                             AND (exit_code IS NOT 0 OR signal IS NOT NULL), NULL, id)), max(id))
+                    "SELECT coalesce(max(iif(output_count > 0 OR state <> 'done', id, NULL)),
+                         max(iif(exit_code IS NOT 0 OR signal IS NOT NULL, NULL, id)), max(id))
                      FROM jobs WHERE session_id = ?1 AND step_number = ?2",
                     params![self.session, step],
                 )?);
