@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{Check, State};
 use crate::capture::git;
 use crate::error::CommandError;
-use crate::model::RawString;
 use crate::project::Project;
 use crate::settings::{self, TracerChoice};
 use crate::store::{Place, Store, StoreError};
@@ -47,10 +46,9 @@ fn settings_of(project: Option<&Project>) -> (TracerChoice, Check) {
         Ok(resolved) => {
             let said = match &resolved.hidden {
                 None => "in order".to_owned(),
-                Some(hidden) => format!(
-                    "in order; '{}' is not used, its folder is closed to this user",
-                    RawString::from_path(hidden)
-                ),
+                Some(hidden) => {
+                    format!("in order; '{hidden}' is not used, its folder is closed to this user")
+                }
             };
             let check = Check::ok("settings", said, json!(true));
             (resolved.settings.tracer.default, check)

@@ -28,10 +28,9 @@ pub fn lost_jobs(ui: &Ui, swept: &Swept) {
 }
 
 /// Settings that the user may have, in a folder that this process may not enter.
-pub fn hidden_settings(ui: &Ui, file: &Path) {
+pub fn hidden_settings(ui: &Ui, file: &RawString) {
     ui.warning(&format!(
-        "'{}' is not used: its folder is closed to this user",
-        RawString::from_path(file)
+        "'{file}' is not used: its folder is closed to this user"
     ));
 }
 

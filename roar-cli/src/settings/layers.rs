@@ -76,7 +76,7 @@ pub struct Resolved {
     pub entries: Vec<Entry>,
     /// The user's file, where this process may not even see whether it is there: whoever runs with
     /// the home of another user, as in many containers, has no settings in it.
-    pub hidden: Option<PathBuf>,
+    pub hidden: Option<RawString>,
 }
 
 /// The places that settings are taken from, beside the defaults.
@@ -146,7 +146,10 @@ impl Layers {
             }
             Ok(())
         };
-        let hidden = self.user.clone().filter(|path| is_hidden(path));
+        let user = self.user.as_deref();
+        let hidden = user
+            .filter(|path| is_hidden(path))
+            .map(RawString::from_path);
         if hidden.is_none() {
             decide_file(&self.user, Source::User)?;
         }
