@@ -24,7 +24,10 @@ use crate::trace;
 /// Under sudo, only the first step can be observed by eBPF: roar has become the invoking user
 /// for good by then. Give roar the capabilities instead (setcap).
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(super) struct Args {
     /// The stale steps of the active session.
     #[arg(long, required = true)]

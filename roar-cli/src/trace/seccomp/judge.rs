@@ -145,9 +145,13 @@ impl Supervisor {
                     path,
                     follow,
                 };
-                let seen = self.later.looks_now(&opened).then(|| opened.near.look());
+                let looks = self.later.looks(&opened);
+                let mut seen = (looks && self.turns.gathers()).then(|| opened.near.look());
                 if self.release(work) {
                     self.confirm(Over::Thread(thread));
+                    if looks && seen.is_none() {
+                        seen = Some(opened.near.look());
+                    }
                     self.look_after(opened, seen);
                 }
                 return;

@@ -133,10 +133,11 @@ impl Later {
         self.shared.teller().tell(event);
     }
 
-    /// Whether a file that is opened now should be looked at before its call goes on. (Once that
-    /// goes on two want one processor, and the system is tempted to send one of them to another:
-    /// measured on two busy processors, that took more time than the look.)
-    pub(super) fn looks_now(&mut self, opened: &Opened) -> bool {
+    /// Whether the supervisor should look at a file that is opened now by itself. It does so before the
+    /// call goes on where the caller is woken on its own processor: then two want that one, and the
+    /// system is tempted to send one of them to another, which takes more time than the look. A caller
+    /// that is woken elsewhere goes on meanwhile.
+    pub(super) fn looks(&mut self, opened: &Opened) -> bool {
         !opened.near.may_block() && (self.burst.enter(opened) < BURST || self.worker.is_none())
     }
 
@@ -328,7 +329,7 @@ mod tests {
     }
 
     fn look(later: &mut Later, opened: Opened) -> bool {
-        let seen = later.looks_now(&opened).then(|| opened.near.look());
+        let seen = later.looks(&opened).then(|| opened.near.look());
         later.take(opened, seen)
     }
 

@@ -19,7 +19,7 @@
 //! filter, calls, decode, image,
 //! mounts, verdict                         pure: what to watch, what it means, what follows
 //! look, reach, folders, memory            how files are looked at
-//! tasks, turns, pending, writes           what is known of threads and changes
+//! tasks, turns, load, pending, writes     what is known of threads and changes
 //! supervisor, judge, programs, tell       one notification: look, let go on, tell
 //! later                                   reads, looked at while the command goes on
 //! closing                                 what remains to be said at the end
@@ -38,6 +38,7 @@ mod guard;
 mod image;
 mod judge;
 mod later;
+mod load;
 mod look;
 mod memory;
 mod mounts;

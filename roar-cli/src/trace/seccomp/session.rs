@@ -237,7 +237,6 @@ impl Run {
             return;
         };
         drop(socket);
-        sys::prefer_same_cpu(listener.as_fd(), true);
         // Before anything can fail: a dropped guard takes over.
         let guard = Guard::start(&listener, &slots);
         let listener = Arc::new(listener);

@@ -15,6 +15,7 @@ use super::closing::Counts;
 use super::decode::{self, Call};
 use super::folders::{Folders, TRUST_NS};
 use super::later::Later;
+use super::load::Load;
 use super::look::{self, Looker};
 use super::memory::{Memory, Unread};
 use super::pending::{Effect, Pending};
@@ -45,7 +46,8 @@ pub(super) struct Supervisor {
     pub(super) tasks: Tasks,
     pub(super) writes: Writes,
     pending: Vec<Pending>,
-    turns: Turns,
+    pub(super) turns: Turns,
+    load: Load,
     pub(super) counts: Counts,
     /// Somebody changes roots or namespaces: no view of a root is kept.
     pub(super) roots_change: bool,
@@ -92,6 +94,7 @@ impl Supervisor {
             writes: Writes::default(),
             pending: Vec::new(),
             turns: Turns::default(),
+            load: Load::new(),
             counts: Counts {
                 is_interruptible,
                 ..Counts::default()
@@ -146,8 +149,9 @@ impl Supervisor {
     pub(super) fn handle(&mut self, notification: &Notification) {
         self.now_ns = sys::monotonic_ns();
         self.counts.ids.saw(notification.id);
-        if let Some(side_by_side) = self.turns.enter(notification.thread) {
-            sys::prefer_same_cpu(self.listener.as_fd(), !side_by_side);
+        let load = &self.load;
+        if let Some(gathers) = self.turns.enter(notification.thread, || load.is_full()) {
+            sys::prefer_same_cpu(self.listener.as_fd(), gathers);
         }
         let call = Abi::of_audit_arch(notification.arch).and_then(|abi| {
             Some((
