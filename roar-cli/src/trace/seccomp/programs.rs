@@ -52,7 +52,8 @@ enum Start {
 struct Image {
     state: FileState,
     argv: Vec<Vec<u8>>,
-    loader: Option<FileState>,
+    /// Its path.
+    loader: Option<Vec<u8>>,
     machine: u16,
     privileged: bool,
 }
@@ -85,17 +86,29 @@ impl Supervisor {
         };
         let image = found.and_then(|found| self.image(&task, found, &path, arguments, 0));
         let Some(image) = image else { return Ok(()) };
-        let loses_privileges = image.privileged && loses_privileges(&task);
-        if !self.release(work) {
-            return Ok(());
-        }
         let Image {
             state,
             argv,
             loader,
             machine,
-            privileged: _,
+            privileged,
         } = image;
+        let loses_privileges = privileged && loses_privileges(&task);
+        let find_loader = |supervisor: &mut Self| {
+            let found = supervisor.find(&task, AT_FDCWD, loader.as_deref()?, true)?;
+            Some(found.0)
+        };
+        // Another root may end with the process: what is below it is looked at first.
+        let mut found = None;
+        if task.foreign_root {
+            found = find_loader(self);
+        }
+        if !self.release(work) {
+            return Ok(());
+        }
+        if !task.foreign_root {
+            found = find_loader(self);
+        }
         let name = state.path.clone();
         self.emit(
             task.process,
@@ -105,7 +118,7 @@ impl Supervisor {
                 argv_truncated: cut,
             },
         );
-        if let Some(loader) = loader {
+        if let Some(loader) = found {
             self.touched(task.process, loader, Access::Executed);
         }
         if loses_privileges {
@@ -168,16 +181,13 @@ impl Supervisor {
                 let argv = image::script_arguments(&interpreter, argument.as_deref(), name, &argv);
                 self.image(task, next, &interpreter, argv, depth + 1)
             }
-            Start::Image { loader, machine } => {
-                let loader = loader.and_then(|path| self.find(task, AT_FDCWD, &path, true));
-                Some(Image {
-                    state,
-                    argv,
-                    loader: loader.map(|(state, _, _)| state),
-                    machine,
-                    privileged: facts.privileged,
-                })
-            }
+            Start::Image { loader, machine } => Some(Image {
+                state,
+                argv,
+                loader,
+                machine,
+                privileged: facts.privileged,
+            }),
         }
     }
 

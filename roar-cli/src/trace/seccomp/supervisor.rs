@@ -207,6 +207,7 @@ impl Supervisor {
             );
         }
         self.release(&mut work);
+        self.tasks.watch_new();
         self.tell_appeared();
     }
 

@@ -54,6 +54,8 @@ const MAX_ZOMBIES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Tasks {
     known: HashMap<u32, (Task, Option<OwnedFd>)>,
+    /// Threads whose end is not watched for yet.
+    unwatched: Vec<u32>,
     processes: HashMap<u32, Option<u32>>,
     ended: OwnedFd,
     zombies: Vec<(u32, OwnedFd)>,
@@ -68,6 +70,7 @@ impl Tasks {
     pub(super) fn new() -> rustix::io::Result<Self> {
         Ok(Self {
             known: HashMap::new(),
+            unwatched: Vec::new(),
             processes: HashMap::new(),
             ended: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             zombies: Vec::new(),
@@ -104,10 +107,7 @@ impl Tasks {
                 )
             }
         };
-        if let Some(pidfd) = &pidfd {
-            let data = epoll::EventData::new_u64(u64::from(thread));
-            let _ = epoll::add(&self.ended, pidfd, data, epoll::EventFlags::IN);
-        }
+        self.unwatched.push(thread);
         self.appear(lineage, appeared);
         let task = Task {
             thread,
@@ -117,6 +117,16 @@ impl Tasks {
         };
         self.known.insert(thread, (task.clone(), pidfd));
         Some(task)
+    }
+
+    /// Watches for the ends of those that came into view; it need not keep them waiting.
+    pub(super) fn watch_new(&mut self) {
+        for thread in self.unwatched.drain(..) {
+            if let Some((_, Some(pidfd))) = self.known.get(&thread) {
+                let data = epoll::EventData::new_u64(u64::from(thread));
+                let _ = epoll::add(&self.ended, pidfd, data, epoll::EventFlags::IN);
+            }
+        }
     }
 
     /// Whether a thread that comes into view has another root than roar. Its root is that of its
