@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use roar_tests::binary;
 use roar_tests::project::Project;
 use roar_tests::record::Record;
@@ -112,6 +114,22 @@ fn what_rpm_says() {
     // A package that is gone is not remembered.
     rpm(&["-e", "--justdb", "shell-tools"]);
     assert_eq!(packages(&project, folders, "rpm"), BTreeMap::new());
+    let unread = || Record::newest(&project).json["packages"]["unread"].clone();
+    assert_eq!(unread(), Value::Null, "it is empty, and whole");
+    // What cannot be read is said to be so, each time.
+    let file = database.join("rpmdb.sqlite");
+    for name in ["rpmdb.sqlite-wal", "rpmdb.sqlite-shm"] {
+        let _ = fs::remove_file(database.join(name));
+    }
+    let whole = fs::read(&file).expect("it is there");
+    fs::write(&file, [&whole[..100], &[0x5a; 8000]].concat()).expect("root can");
+    for _ in 0..2 {
+        assert_eq!(packages(&project, folders, "rpm"), BTreeMap::new());
+        assert_eq!(unread(), serde_json::json!(["/var/lib/rpm/rpmdb.sqlite"]));
+    }
+    let shown = project.roar(["show", "@1"]);
+    let said = "packages   of the system unknown, /var/lib/rpm/rpmdb.sqlite cannot be read";
+    assert!(shown.stdout_text().contains(said), "{}", shown.snapshot());
 }
 
 /// The same headers in a database of rpm's before 2020, made by Berkeley DB itself: among them one
@@ -166,6 +184,13 @@ fn what_apk_lists() {
         found,
         [("busybox".to_owned(), "1.36.1-r5".to_owned())].into()
     );
+    let unread = serde_json::json!(["/lib/apk/db/installed"]);
+    for (text, expected) in [("", Value::Null), ("nonsense", unread)] {
+        project.write("apk/installed", text);
+        packages(&project, folders, "apk");
+        let found = &Record::newest(&project).json["packages"]["unread"];
+        assert_eq!(*found, expected, "{text}");
+    }
 }
 
 /// Where Alpine's database is: made where it is not, and gone afterwards.

@@ -194,6 +194,7 @@ fn software(software: &Software) -> Facts {
         rpm,
         apk,
         conda,
+        unread,
         interpreters,
         libraries,
         programs: _,
@@ -210,6 +211,9 @@ fn software(software: &Software) -> Facts {
         for (name, version) in versions {
             facts.insert(format!("{manager} {name}").into(), version.as_str().into());
         }
+    }
+    for database in unread {
+        facts.insert(database.clone(), "unreadable".into());
     }
     for (name, version) in libraries {
         facts.insert(name.as_str().into(), version.as_str().into());

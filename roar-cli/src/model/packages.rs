@@ -26,6 +26,10 @@ pub struct Software {
     /// Packages of conda environments by name, with their versions; those of Python are among
     /// `pip`, too.
     pub conda: BTreeMap<String, String>,
+    /// Databases of packages that are there and could not be read: what they would have told is
+    /// missing above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<RawString>,
     /// Pythons that ran.
     pub interpreters: Vec<Interpreter>,
     /// Versions of accelerator libraries that were loaded (`cuda`, `cudnn`, `nccl`, …).

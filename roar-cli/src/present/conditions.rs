@@ -88,6 +88,9 @@ pub(super) fn software_lines(software: &Software) -> Vec<(&'static str, String)>
             packages.push(format!("{} of {manager}", human::count(count, "package")));
         }
     }
+    for database in &software.unread {
+        packages.push(format!("of the system unknown, {database} cannot be read"));
+    }
     if !packages.is_empty() {
         lines.push(("packages", packages.join(", ")));
     }

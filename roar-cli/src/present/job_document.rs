@@ -92,6 +92,7 @@ impl JobView<'_> {
                 rpm: &software.rpm,
                 apk: &software.apk,
                 conda: &software.conda,
+                unread: &software.unread,
             },
             runtime: RuntimeDocument {
                 host: &record.host,
@@ -279,6 +280,8 @@ struct PackagesDocument<'a> {
     apk: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     conda: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[RawString]>::is_empty")]
+    unread: &'a [RawString],
 }
 
 /// The machine, and what ran the programs.

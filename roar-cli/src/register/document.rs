@@ -357,6 +357,8 @@ fn software(software: &SoftwareDocument) -> Software {
         rpm: software.rpm.clone(),
         apk: software.apk.clone(),
         conda: software.conda.clone(),
+        // Whoever makes it again has databases of their own.
+        unread: Vec::new(),
         interpreters: software
             .interpreters
             .iter()

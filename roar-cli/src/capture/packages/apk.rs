@@ -8,10 +8,11 @@ use super::index::{Listed, Merged, Package, hash};
 /// The database.
 pub(super) const DATABASE: &str = "/lib/apk/db/installed";
 
-/// Every package with its files.
-pub(super) fn packages() -> Vec<Listed> {
-    let text = fs::read(DATABASE).unwrap_or_default();
-    parse(&String::from_utf8_lossy(&text), &Merged::here())
+/// Every package with its files; none when the database cannot be read.
+pub(super) fn packages() -> Option<Vec<Listed>> {
+    let text = fs::read(DATABASE).ok()?;
+    let listed = parse(&String::from_utf8_lossy(&text), &Merged::here());
+    (!listed.is_empty() || text.is_empty()).then_some(listed)
 }
 
 fn parse(text: &str, merged: &Merged) -> Vec<Listed> {

@@ -18,18 +18,15 @@ pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 /// Files that one package has put in the place of another one's (dpkg-divert(1)).
 pub(super) const DIVERSIONS: &str = "/var/lib/dpkg/diversions";
 
-/// Every package with its files, by the paths where they really are.
-pub(super) fn packages() -> Vec<Listed> {
-    let Ok(entries) = fs::read_dir(LISTS) else {
-        return Vec::new();
-    };
+/// Every package with its files, by the paths where they really are; none when the database cannot be
+/// read.
+pub(super) fn packages() -> Option<Vec<Listed>> {
+    let entries = fs::read_dir(LISTS).ok()?;
     let mut lists: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     lists.retain(|path| path.extension().is_some_and(|e| e == "list"));
-    let read = |path: &str| {
-        let text = fs::read(path).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let (status, diversions) = (read(STATUS), read(DIVERSIONS));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let status = text(fs::read(STATUS).ok()?);
+    let diversions = text(fs::read(DIVERSIONS).unwrap_or_default());
     let (versions, diversions) = (Versions::of(&status), Diversions::of(&diversions));
     let merged = Merged::here();
     let listed = lists.par_iter().filter_map(|list| {
@@ -43,7 +40,9 @@ pub(super) fn packages() -> Vec<Listed> {
         });
         Some((package, paths.collect()))
     });
-    listed.collect()
+    let listed: Vec<Listed> = listed.collect();
+    // Lists of no package that is known: the one text, or the other, is not what it should be.
+    (!listed.is_empty() || lists.is_empty()).then_some(listed)
 }
 
 /// Who has diverted which file to where.

@@ -50,12 +50,20 @@ impl Index {
         state: &str,
         make: impl FnOnce() -> Vec<Listed>,
     ) -> Self {
-        let known = notes.recall_in_parts(source, state).and_then(Self::read);
-        known.unwrap_or_else(|| {
-            let made = document(make());
-            notes.learn(source, state, &made);
-            Self::read(made.into()).unwrap_or_default()
-        })
+        Self::recall(notes, source, state)
+            .unwrap_or_else(|| Self::learn(notes, source, state, make()))
+    }
+
+    /// The index of a database that was met in this state before.
+    pub(super) fn recall(notes: &Notes, source: &Path, state: &str) -> Option<Self> {
+        notes.recall_in_parts(source, state).and_then(Self::read)
+    }
+
+    /// Makes the index of a database and keeps it.
+    pub(super) fn learn(notes: &Notes, source: &Path, state: &str, listed: Vec<Listed>) -> Self {
+        let made = document(listed);
+        notes.learn(source, state, &made);
+        Self::read(made.into()).unwrap_or_default()
     }
 
     fn read(document: Document) -> Option<Self> {

@@ -50,6 +50,11 @@ pub fn used(files: &[UsedFile], notes: &Notes) -> Software {
         };
         packages.insert(package.to_owned(), version.to_owned());
     }
+    software.unread = owners
+        .unread
+        .iter()
+        .map(|path| RawString::from_path(path))
+        .collect();
     software.conda = conda::packages(files, notes);
     software.interpreters = interpreter::interpreters(files, notes);
     software.libraries = libraries::versions(files, &software.pip);

@@ -28,6 +28,8 @@ pub(super) enum Manager {
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     pub(super) manager: Manager,
+    /// The database, where it is there and cannot be read: damaged, or of a form that is not known.
+    pub(super) unread: Option<PathBuf>,
     by_path: BTreeMap<PathBuf, Package>,
 }
 
@@ -51,7 +53,13 @@ pub(super) fn owners(files: &[UsedFile], notes: &Notes) -> Owners {
     let Some(database) = Database::here() else {
         return Owners::default();
     };
-    let index = database.index(notes);
+    let Some(index) = database.index(notes) else {
+        return Owners {
+            manager: database.manager,
+            unread: Some(database.source),
+            ..Owners::default()
+        };
+    };
     let of_system = files
         .iter()
         .filter(|file| FOLDERS.iter().any(|folder| file.path.starts_with(folder)));
@@ -62,6 +70,7 @@ pub(super) fn owners(files: &[UsedFile], notes: &Notes) -> Owners {
     });
     Owners {
         manager: database.manager,
+        unread: None,
         by_path: by_path.collect(),
     }
 }
@@ -103,12 +112,16 @@ impl Database {
         notes.knows(&self.source, &self.state)
     }
 
-    /// The index over its files.
-    pub(super) fn index(&self, notes: &Notes) -> Index {
-        Index::of(notes, &self.source, &self.state, || match self.manager {
-            Manager::Dpkg => dpkg::packages(),
-            Manager::Rpm => rpm::packages(&self.source),
-            Manager::Apk => apk::packages(),
+    /// The index over its files; none when it cannot be read.
+    pub(super) fn index(&self, notes: &Notes) -> Option<Index> {
+        let (source, state) = (&self.source, &self.state);
+        Index::recall(notes, source, state).or_else(|| {
+            let listed = match self.manager {
+                Manager::Dpkg => dpkg::packages(),
+                Manager::Rpm => rpm::packages(source),
+                Manager::Apk => apk::packages(),
+            }?;
+            Some(Index::learn(notes, source, state, listed))
         })
     }
 }

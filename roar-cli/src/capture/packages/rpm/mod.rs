@@ -32,34 +32,38 @@ pub(super) fn with_log(database: PathBuf) -> Vec<PathBuf> {
     vec![database, log]
 }
 
-/// Every package with its files.
-pub(super) fn packages(database: &Path) -> Vec<Listed> {
+/// Every package with its files; none when the database cannot be read.
+pub(super) fn packages(database: &Path) -> Option<Vec<Listed>> {
     let merged = Merged::here();
     let read = |header: &[u8]| {
         let (package, files) = header::read(header)?;
         let real = files.iter().map(|path| hash(&merged.real(path)));
         Some((package, real.collect()))
     };
-    if database.ends_with(NDB) {
-        let bytes = std::fs::read(database).unwrap_or_default();
-        return ndb::headers(&bytes).filter_map(read).collect();
+    if !database.ends_with(NDB) && !database.ends_with(BDB) {
+        return in_sqlite(database, read);
     }
-    if database.ends_with(BDB) {
-        let bytes = std::fs::read(database).unwrap_or_default();
+    let bytes = std::fs::read(database).ok()?;
+    let listed: Vec<Listed> = if database.ends_with(NDB) {
+        ndb::headers(&bytes).filter_map(read).collect()
+    } else {
         let headers = bdb::headers(&bytes);
-        return headers.iter().filter_map(|header| read(header)).collect();
-    }
-    in_sqlite(database, read).unwrap_or_default()
+        headers.iter().filter_map(|header| read(header)).collect()
+    };
+    // One that was never used has no bytes; one with a head alone tells nothing, either.
+    (!listed.is_empty() || bytes.is_empty()).then_some(listed)
 }
 
 fn in_sqlite<T>(database: &Path, read: impl Fn(&[u8]) -> Option<T>) -> Option<Vec<T>> {
     let connection = sqlite::open(database)?;
     let mut headers = connection.prepare("SELECT blob FROM Packages").ok()?;
     let mut rows = headers.query([]).ok()?;
-    let mut found = Vec::new();
-    while let Ok(Some(row)) = rows.next() {
+    let (mut met, mut found) = (0, Vec::new());
+    while let Some(row) = rows.next().ok()? {
         let header = row.get_ref(0).ok()?.as_blob().ok()?;
+        met += 1;
+        // Some are of keys, not of packages.
         found.extend(read(header));
     }
-    Some(found)
+    (met == 0 || !found.is_empty()).then_some(found)
 }
