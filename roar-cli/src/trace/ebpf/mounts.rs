@@ -48,6 +48,11 @@ impl Mounts {
         self.by_id.values().any(|mount| mount.point == path)
     }
 
+    /// Where a mount is.
+    pub(super) fn point(&self, mount_id: u32) -> Option<&[u8]> {
+        Some(&self.by_id.get(&mount_id)?.point)
+    }
+
     /// Whether a mount is in another place than in an earlier table, or was in none.
     pub(super) fn is_new(&self, mount_id: u32, before: &Self) -> bool {
         let now = self.by_id.get(&mount_id).map(|mount| &mount.point);

@@ -56,6 +56,9 @@ pub(super) struct Places {
     /// The mounts of other namespaces, as the processes in them saw them; the newest last.
     others: Vec<Table>,
     passed: Passed,
+    /// The mounts of roar's own namespace through which files were met, and where those were; the newest
+    /// last.
+    met: Vec<(u32, Vec<u8>)>,
     /// Processes that were seen in other namespaces, the newest last: one of them may be left to
     /// ask when others are gone.
     inside: Vec<u32>,
@@ -106,6 +109,7 @@ impl Places {
             is_own_young: false,
             others: Vec::new(),
             passed: Passed::default(),
+            met: Vec::new(),
             inside: Vec::new(),
             fresh: HashSet::new(),
             in_vain: HashSet::new(),
@@ -141,7 +145,27 @@ impl Places {
             }
             self.inside.push(process);
         }
+        if is_own {
+            self.meet(mount_id);
+        }
         self.own.mounts.locate(mount_id, device, inside)
+    }
+
+    fn meet(&mut self, mount_id: u32) {
+        if self.met.last().is_some_and(|(last, _)| *last == mount_id) {
+            return;
+        }
+        let Some(point) = self.own.mounts.point(mount_id) else {
+            return;
+        };
+        match self
+            .met
+            .iter()
+            .position(|(known, at)| *known == mount_id && at == point)
+        {
+            Some(at) => self.met[at..].rotate_left(1),
+            None => self.met.push((mount_id, point.to_vec())),
+        }
     }
 
     /// Whether a mount is one of roar's own namespace.
@@ -187,6 +211,14 @@ impl Places {
         let is_late =
             |table: &Table| table.read_ns >= at_ns || table.mounts.has_point(&point) == is_mounted;
         if view == View::Own && was_young && is_late(&self.own) {
+            return true;
+        }
+        // What was met there has no name any more, or another.
+        let is_below = |(_, met): &(u32, Vec<u8>)| {
+            let rest = met.strip_prefix(&*point);
+            rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
+        if view == View::Own && !is_mounted && point != b"/" && self.met.iter().any(is_below) {
             return true;
         }
         self.passed.is_doubtful(&point, |until_ns| {

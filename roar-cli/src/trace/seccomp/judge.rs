@@ -211,8 +211,17 @@ impl Supervisor {
 
     /// The state of a regular file that the process may read.
     fn read_state(&mut self, task: &Task, file: Result<OwnedFd, Errno>) -> Option<FileState> {
-        let file = file.ok()?;
-        let status = Looker::status(file.as_fd()).ok()?;
+        let looked = file.and_then(|file| Ok((Looker::status(file.as_fd())?, file)));
+        let (status, file) = match looked {
+            Ok(looked) => looked,
+            Err(errno) => {
+                if went_away(errno) {
+                    let detail = "files of a file system that was gone before they were looked at";
+                    self.gap(GapKind::UnresolvedPath, detail);
+                }
+                return None;
+            }
+        };
         let opens = look::is_regular(&status) && may(task, &file, &status, READ);
         opens.then(|| self.looker.state(file.as_fd(), &status, task.process))
     }
@@ -466,4 +475,13 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// Whether a look failed because its file system is gone or does not answer any more; everything else
+/// the call will have met, too.
+fn went_away(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOTCONN | Errno::STALE | Errno::NODEV | Errno::IO
+    )
 }
