@@ -39,8 +39,8 @@ pub fn step_identity(record: &JobRecord, project_root: &Path) -> StepIdentity {
     StepIdentity(format!("{form}:{}", hasher.finalize().to_hex()))
 }
 
-/// Whether a job reads and writes nothing but places that another reads and writes: what a
-/// failed execution of the same step came to.
+/// Whether a job reads and writes nothing but places that another reads and writes: what an execution
+/// of the same step came to that failed, or had nothing to do.
 pub fn is_part_of(
     (inputs, outputs): (&[RawString], &[RawString]),
     (all_inputs, all_outputs): (&[RawString], &[RawString]),

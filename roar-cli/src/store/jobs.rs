@@ -135,7 +135,8 @@ impl Store {
         Ok(self.job_summaries(&query)?.into_iter().next())
     }
 
-    /// The newest job of the session that ran this command in this folder, as it is recorded.
+    /// The newest job of the session that ran this command, if it was in this folder; one that wrote
+    /// files before those that wrote none.
     ///
     /// # Errors
     /// The command cannot be written down, or the database cannot be read.

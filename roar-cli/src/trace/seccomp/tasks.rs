@@ -124,6 +124,7 @@ impl Tasks {
         for thread in self.unwatched.drain(..) {
             if let Some((_, Some(pidfd))) = self.known.get(&thread) {
                 let data = epoll::EventData::new_u64(u64::from(thread));
+                // One that cannot be watched is among those that were not seen to end.
                 let _ = epoll::add(&self.ended, pidfd, data, epoll::EventFlags::IN);
             }
         }
